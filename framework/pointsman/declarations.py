@@ -160,6 +160,9 @@ class Candidate:
             )
         object.__setattr__(self, "capabilities", _names("capabilities", self.capabilities))
 
+    def __hash__(self) -> int:
+        return hash((self.domain, self.key, self.provider))
+
     @property
     def component(self) -> Component[Any]:
         """The component that this candidate serves."""

@@ -68,7 +68,7 @@ class Contribution:
     """
 
     candidates: tuple[Candidate, ...] = ()
-    choices: Choices = Choices()
-    provider_settings: Layered = Layered()
+    choices: Choices = field(default_factory=Choices)
+    provider_settings: Layered = field(default_factory=Layered)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     policies: Mapping[Component[Any], Policy] = field(default_factory=dict)

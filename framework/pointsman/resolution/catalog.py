@@ -1,0 +1,211 @@
+"""All candidates and selections, and the tables made from them: immutable, numbered.
+
+A catalog answers for everyone and every tenant by one ranking. It does no I/O and never changes; replacing one of its
+inputs makes the next catalog, which shares with this one whatever stayed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from pointsman.declarations import Component
+from pointsman.resolution.contribution import Contribution, Policy, ProviderValues, Source
+from pointsman.resolution.eligibility import Environment, barrier_here
+from pointsman.resolution.precedence import Registration, register_as
+from pointsman.resolution.selection import Choices, Selection, Split
+
+if TYPE_CHECKING:
+    from pointsman.declarations import Candidate
+
+LAYERS: tuple[tuple[str, bool], ...] = (
+    ("replica", True),
+    ("replica", False),
+    ("control", True),
+    ("control", False),
+    ("settings", True),
+    ("manifest", True),
+    ("settings", False),
+    ("manifest", False),
+)
+"""The layers of explicit selections, highest first: who says it, and whether for one tenant."""
+
+ORDER_LAYERS = frozenset({"replica", "control"})
+_DEFAULT_POLICY = Policy()
+_NO_LABELS: Mapping[str, str] = {}
+
+
+class Outage(NamedTuple):
+    """A candidate that fails with these settings, for this tenant where the tenant is part of it."""
+
+    candidate: Candidate
+    settings: str
+    tenant: str | None
+
+
+class Candidates:
+    """Every registration, ranked, by component; shared by all catalogs that differ in selections alone.
+
+    Args:
+        groups: Registrations by source, in any order.
+        environment: What constraints are weighed against.
+    """
+
+    __slots__ = ("_barriers", "_ranked")
+
+    def __init__(self, groups: Iterable[Iterable[Registration]], environment: Environment) -> None:
+        found: defaultdict[str, defaultdict[str, list[Registration]]] = defaultdict(lambda: defaultdict(list))
+        self._barriers: dict[Registration, str] = {}
+        for registration in (registration for group in groups for registration in group):
+            candidate = registration.candidate
+            found[candidate.domain][candidate.key].append(registration)
+            if barrier := barrier_here(candidate, environment):
+                self._barriers[registration] = barrier
+        self._ranked = {
+            domain: {key: tuple(sorted(entries, key=_rank, reverse=True)) for key, entries in keys.items()}
+            for domain, keys in found.items()
+        }
+
+    def of(self, component: Component[Any]) -> tuple[Registration, ...]:
+        """Return a component's registrations, best first."""
+        return self._ranked.get(component[0], {}).get(component[1], ())
+
+    def barrier(self, registration: Registration) -> str | None:
+        """Return why a candidate cannot serve on this machine, or ``None``."""
+        return self._barriers.get(registration) if self._barriers else None
+
+    def __iter__(self) -> Iterator[Component[Any]]:
+        """Yield every component, sorted."""
+        for domain in sorted(self._ranked):
+            for key in sorted(self._ranked[domain]):
+                yield Component(domain, key)
+
+
+def _rank(registration: Registration) -> tuple[int, int, int, int]:
+    return registration.rank
+
+
+def registrations_of(contribution: Contribution, source: Source) -> tuple[Registration, ...]:
+    """Put the candidates of settings or a manifest in their places."""
+    return tuple(register_as(candidate, source, number) for number, candidate in enumerate(contribution.candidates))
+
+
+class Dangling(NamedTuple):
+    """A selection that names a provider which nobody registers."""
+
+    layer: str
+    tenant: str | None
+    component: Component[Any]
+    provider: str
+
+    def __str__(self) -> str:
+        where = f"{self.layer}({self.tenant})" if self.tenant else self.layer
+        return f"{where} selects {self.component}={self.provider}, which nobody registers"
+
+
+Named: TypeAlias = tuple[str, Selection]
+"""A layer as it is printed, and its selection."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """The answer to every question of who serves.
+
+    Attributes:
+        serial: Grows with every catalog of this process.
+        replica: This replica's own overrides.
+        control: What operators ordered for the fleet.
+        given: Provider settings above every layer, for tests.
+        replaced: Components whose only candidate is the one given here, for tests.
+        outages: Candidates that fail now; a policy of ``next`` walks past them.
+    """
+
+    serial: int
+    candidates: Candidates
+    settings: Contribution = field(default_factory=Contribution)
+    manifest: Contribution = field(default_factory=Contribution)
+    control: Choices = field(default_factory=Choices)
+    replica: Choices = field(default_factory=Choices)
+    given: ProviderValues = field(default_factory=dict)
+    replaced: Mapping[Component[Any], Registration] = field(default_factory=dict)
+    outages: frozenset[Outage] = frozenset()
+
+    def choices(self, source: str) -> Choices:
+        """Return the selections of one source of `LAYERS`."""
+        match source:
+            case "replica":
+                return self.replica
+            case "control":
+                return self.control
+            case "settings":
+                return self.settings.choices
+            case _:
+                return self.manifest.choices
+
+    def layers(self, component: Component[Any], tenant: str | None) -> Iterator[tuple[str, Selection | None]]:
+        """Yield every layer that concerns the tenant, highest first, as printed, and what it selects."""
+        for source, for_tenant in LAYERS:
+            choices = self.choices(source)
+            if not for_tenant:
+                yield source, choices.everyone.get(component)
+            elif tenant is not None:
+                yield f"{source}({tenant})", choices.tenants.get(tenant, {}).get(component)
+
+    def selection(self, component: Component[Any], tenant: str | None) -> Named | None:
+        """Return the first layer that names a provider, and its selection."""
+        for source, for_tenant in LAYERS:
+            choices = self.choices(source)
+            selections = choices.tenants.get(tenant) if for_tenant and tenant is not None else choices.everyone
+            if for_tenant and (tenant is None or selections is None):
+                continue
+            if selections and (found := selections.get(component)) is not None:
+                return (f"{source}({tenant})" if for_tenant else source), found
+        return None
+
+    def policy(self, component: Component[Any]) -> Policy:
+        """Return how a component is kept running; settings say it before the manifest."""
+        return self.settings.policies.get(component) or self.manifest.policies.get(component) or _DEFAULT_POLICY
+
+    def knows(self, tenant: str) -> bool:
+        """Whether settings or the manifest declare this tenant."""
+        return tenant in self.settings.labels or tenant in self.manifest.labels
+
+    @property
+    def declares_tenants(self) -> bool:
+        """Whether settings or the manifest declare any tenant."""
+        return bool(self.settings.labels or self.manifest.labels)
+
+    def tenants(self) -> tuple[str, ...]:
+        """Return every declared tenant, sorted."""
+        return tuple(sorted({*self.settings.labels, *self.manifest.labels}))
+
+    def labels(self, tenant: str) -> Mapping[str, str]:
+        """Return a tenant's labels; settings say them before the manifest."""
+        declared = self.manifest.labels.get(tenant, _NO_LABELS), self.settings.labels.get(tenant, _NO_LABELS)
+        return {**declared[0], **declared[1]} if all(declared) else declared[1] or declared[0]
+
+    def provider_settings(self, candidate: Candidate, tenant: str | None) -> Mapping[str, Any]:
+        """Return a provider's settings for a tenant, unrendered, merged by layers, per top-level key."""
+        name = (candidate.domain, candidate.key, candidate.provider)
+        sources = self.manifest.provider_settings, self.settings.provider_settings
+        layers = [source.everyone.get(name) for source in sources]
+        if tenant is not None:
+            layers += [source.tenants.get(tenant, {}).get(name) for source in sources]
+        merged: dict[str, Any] = {}
+        for layer in (*layers, self.given.get(name)):
+            merged.update(layer or {})
+        return merged
+
+    def dangling(self) -> tuple[Dangling, ...]:
+        """Return every selection that names a provider which nobody registers, highest layer first."""
+        return tuple(self._dangling())
+
+    def _dangling(self) -> Iterator[Dangling]:
+        for source in ("replica", "control", "settings", "manifest"):
+            for tenant, component, selection in self.choices(source):
+                registered = {registration.candidate.provider for registration in self.candidates.of(component)}
+                for provider in selection.providers if isinstance(selection, Split) else (selection,):
+                    if provider not in registered and component not in self.replaced:
+                        yield Dangling(source, tenant, component, provider)
