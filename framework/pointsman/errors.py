@@ -4,13 +4,14 @@
     ├── ConfigurationError                    the start is refused until a file or a declaration changes
     │   └── MissingExtraError                 … and an optional package must be installed
     ├── InputError                            a caller sent what cannot be read
+    │   ├── BodyTooLarge  UnsupportedMediaType
     ├── TenantError                           who asks is missing, malformed, unknown or contradicted
     ├── IdentityError                         a token proves nothing, or too little
     ├── ResolutionError                       no candidate can be named
     │   ├── UnknownComponent  UnknownProvider  NoEligibleCandidate
     ├── LifecycleError                        a candidate was named, but no instance can be had
     │   ├── ActivationFailed  HealthCheckFailed  ComponentPaused  ComponentDraining
-    │   └── ComponentsClosed  CapacityExceeded
+    │   └── ComponentsClosed  CapacityExceeded  NoCatalog
     ├── ProviderError                         the outside world failed
     │   ├── ProviderUnavailable  ProviderTimeout
     ├── ManifestError                         a signed document was refused: one class a rule
@@ -95,6 +96,18 @@ class InputError(PointsmanError):
     def __init__(self, message: str = "", *, errors: tuple[dict[str, str], ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.errors = errors
+
+
+class BodyTooLarge(InputError):
+    """A body is over the cap, ``web.max_body_bytes``."""
+
+    code = "body-too-large"
+
+
+class UnsupportedMediaType(InputError):
+    """A body is not declared to be JSON."""
+
+    code = "unsupported-media-type"
 
 
 class TenantError(PointsmanError):
@@ -193,6 +206,14 @@ class CapacityExceeded(LifecycleError):
     """The cap on tenant instances is reached and all of them are leased."""
 
     code = "capacity"
+    retryable = True
+    retry_after_s = 1.0
+
+
+class NoCatalog(LifecycleError):
+    """Nothing stands to resolve from yet: the replica is starting, or has not reached its store."""
+
+    code = "no-catalog"
     retryable = True
     retry_after_s = 1.0
 
