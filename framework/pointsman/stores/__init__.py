@@ -1,0 +1,1 @@
+"""WHERE IT LIES: one protocol of conditional reads and compare-and-swap writes, four stores."""
