@@ -125,9 +125,17 @@ class TenantError(PointsmanError):
 
 
 class IdentityError(PointsmanError):
-    """A token is missing, malformed, expired, or not for us."""
+    """A token is missing, malformed, expired, or not for us.
+
+    Args:
+        status: 401 it proves nothing; 403 it is genuine, and proves someone who may not.
+    """
 
     code = "unauthenticated"
+
+    def __init__(self, message: str = "", *, status: int = 401, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class ResolutionError(PointsmanError):

@@ -1,0 +1,1 @@
+"""THE OUTSIDE WORLD: providers by category, reached by reference only."""
