@@ -1,0 +1,1 @@
+"""KEEP IT RUNNING, REPLACE IT WHILE IT RUNS: instances, leases, epochs, swaps."""

@@ -1,0 +1,179 @@
+"""One catalog in force, from its binding until the last request that began under it has ended.
+
+Safety comes from pins: a request pins the epoch of its start, and unpins it when its response, its stream and its
+background tasks have ended. Epochs without pins are let go strictly oldest first, and only then do the instances that
+left with them close; so an instance that leaves at epoch n, and is bound in none after it, outlives every request of
+an epoch up to n. Everything here is synchronous and stays on the loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pointsman.lifecycle.identity import Identity, Plan
+    from pointsman.lifecycle.instance import Instance
+    from pointsman.resolution.catalog import Catalog
+    from pointsman.resolution.decision import Question
+
+
+class Epoch:
+    """A catalog, the plans made from it, and the instances that it binds.
+
+    Attributes:
+        number: Grows by one with each binding.
+        plans: Answers taken to the end, by question.
+        bindings: Instances by identity; each serves this epoch and, unless it leaves, the next.
+        pins: Requests under way; the current epoch holds one of its own.
+        leaving: Instances that no newer epoch binds.
+    """
+
+    __slots__ = ("bindings", "catalog", "leaving", "next", "number", "pins", "plans")
+
+    def __init__(
+        self,
+        number: int,
+        catalog: Catalog,
+        plans: dict[Question, Plan] | None = None,
+        bindings: dict[Identity, Instance] | None = None,
+    ) -> None:
+        self.number = number
+        self.catalog = catalog
+        self.plans = plans if plans is not None else {}
+        self.bindings = bindings if bindings is not None else {}
+        self.pins = 1
+        self.leaving: list[Instance] = []
+        self.next: Epoch | None = None
+
+    def find(self, identity: Identity) -> Instance | None:
+        """Return a usable instance of this identity, bound here or in a newer epoch."""
+        epoch: Epoch | None = self
+        while epoch is not None:
+            if (instance := epoch.bindings.get(identity)) is not None and instance.usable:
+                return instance
+            epoch = epoch.next
+        return None
+
+    def put(self, instance: Instance) -> None:
+        """Bind a new instance here; in an epoch that is no longer current it leaves with the epoch."""
+        self.bindings[instance.identity] = instance
+        if self.next is not None:
+            self.leaving.append(instance)
+
+    def drained(self, identity: Identity) -> bool:
+        """Whether an instance of this identity served here, and was closed before the epoch was let go."""
+        instance = self.bindings.get(identity)
+        return self.next is not None and instance is not None and not instance.usable
+
+    def succeed(self, successor: Epoch) -> tuple[Instance, ...]:
+        """Make the successor the newer one; what it does not bind leaves with this one.
+
+        Returns:
+            The instances that leave.
+        """
+        kept = successor.bindings
+        gone = tuple(instance for identity, instance in self.bindings.items() if kept.get(identity) is not instance)
+        self.leaving.extend(gone)
+        self.next = successor
+        return gone
+
+
+class Epochs:
+    """The chain of epochs from the oldest that is pinned to the current one."""
+
+    __slots__ = ("current", "oldest")
+
+    def __init__(self, first: Epoch) -> None:
+        self.current = self.oldest = first
+
+    def pin(self) -> Epoch:
+        """Hold the current epoch; read and count with no await between."""
+        epoch = self.current
+        epoch.pins += 1
+        return epoch
+
+    def unpin(self, epoch: Epoch) -> None:
+        """Give a hold back, and let go of what nobody holds any more."""
+        epoch.pins -= 1
+        if epoch is self.oldest and epoch.pins == 0:
+            self._let_go()
+
+    def bind(self, epoch: Epoch) -> tuple[Instance, ...]:
+        """Make an epoch the current one.
+
+        Returns:
+            The instances that leave with the one before.
+        """
+        old = self.current
+        gone = old.succeed(epoch)
+        self.current = epoch
+        self.unpin(old)
+        return gone
+
+    def chain(self) -> Iterable[Epoch]:
+        """Yield every epoch that is not let go, oldest first."""
+        epoch: Epoch | None = self.oldest
+        while epoch is not None:
+            yield epoch
+            epoch = epoch.next
+
+    def _let_go(self) -> None:
+        while self.oldest.pins == 0 and self.oldest.next is not None:
+            epoch, self.oldest = self.oldest, self.oldest.next
+            for instance in epoch.leaving:
+                instance.retire()
+
+
+class Fresh:
+    """Instances that are warmed beside the current epoch, before anything binds them.
+
+    What the current epoch already has is stood on, not made again.
+    """
+
+    __slots__ = ("epochs", "made")
+
+    def __init__(self, epochs: Epochs) -> None:
+        self.epochs = epochs
+        self.made: dict[Identity, Instance] = {}
+
+    def find(self, identity: Identity) -> Instance | None:
+        """Return a usable instance of this identity, warmed here or bound now."""
+        if (instance := self.made.get(identity)) is not None and instance.usable:
+            return instance
+        return self.epochs.current.find(identity)
+
+    def put(self, instance: Instance) -> None:
+        """Take in a new instance."""
+        self.made[instance.identity] = instance
+
+    def discard(self, kept: Iterable[Instance] = ()) -> None:
+        """Close what was warmed for nothing."""
+        keep = {id(instance) for instance in kept}
+        for instance in self.made.values():
+            if id(instance) not in keep:
+                instance.retire()
+        self.made.clear()
+
+
+class OfRequest:
+    """Instances that live as long as one request, beside those of its epoch."""
+
+    __slots__ = ("epoch", "made")
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        self.made: dict[Identity, Instance] = {}
+
+    def find(self, identity: Identity) -> Instance | None:
+        """Return a usable instance of this identity, of this request or of its epoch."""
+        if (instance := self.made.get(identity)) is not None and instance.usable:
+            return instance
+        return self.epoch.find(identity)
+
+    def put(self, instance: Instance) -> None:
+        """Take in a new instance: the request's own, or one that others share."""
+        if instance.plan.lifetime == "request":
+            self.made[instance.identity] = instance
+        else:
+            self.epoch.put(instance)

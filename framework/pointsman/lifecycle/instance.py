@@ -1,0 +1,131 @@
+"""One live object and the counts that keep it alive.
+
+An instance is closed only when it is retired, nothing stands on it, and nobody holds a lease. All of it stays on the
+loop's thread; every method here is synchronous, so that no await comes between reading a count and changing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pointsman.errors import PointsmanError
+    from pointsman.lifecycle.identity import Identity, Plan
+
+
+class State(StrEnum):
+    """Where an instance is in its life."""
+
+    ACTIVATING = "activating"
+    READY = "ready"
+    ENDING = "draining"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class Instance:
+    """The live object that a candidate's factory made, or is making.
+
+    Attributes:
+        value: The object; only while the state is ready or ending.
+        error: Why it could not be made.
+        leases: Holds of requests, tasks and scripts.
+        dependents: Instances that stand on this one.
+        retired: Whether no newer epoch binds it: it closes as soon as nobody needs it.
+        used_at: When it was last handed out, by the manager's monotonic clock.
+    """
+
+    __slots__ = (
+        "dependents", "ending", "error", "leases", "plan", "retired", "settled", "started_at", "state", "took_s",
+        "used_at", "value",
+    )  # fmt: skip
+
+    def __init__(self, plan: Plan, now: float) -> None:
+        self.plan = plan
+        self.state = State.ACTIVATING
+        self.value: object = None
+        self.error: PointsmanError | None = None
+        self.leases = 0
+        self.dependents = 0
+        self.retired = False
+        self.started_at = self.used_at = now
+        self.took_s = 0.0
+        self.settled = asyncio.Event()
+        self.ending = asyncio.Event()
+
+    @property
+    def identity(self) -> Identity:
+        """What makes it itself."""
+        return self.plan.identity
+
+    @property
+    def usable(self) -> bool:
+        """Whether it serves, or is about to."""
+        return self.state is State.READY or self.state is State.ACTIVATING
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody holds it and nothing stands on it."""
+        return self.leases == 0 and self.dependents == 0
+
+    def became_ready(self, value: object, now: float) -> None:
+        """Hand the object over to those who wait."""
+        self.value = value
+        self.state = State.READY
+        self.took_s = now - self.started_at
+        self.settled.set()
+        self._end_if_unneeded()
+
+    def became_failed(self, error: PointsmanError) -> None:
+        """Tell those who wait why there is no object."""
+        self.error = error
+        self.state = State.FAILED
+        self.settled.set()
+
+    def lease(self) -> None:
+        """Hold it: it is not closed before `release`."""
+        self.leases += 1
+
+    def release(self) -> None:
+        """Give a hold back."""
+        self.leases -= 1
+        self._end_if_unneeded()
+
+    def support(self) -> None:
+        """Let another instance stand on it."""
+        self.dependents += 1
+
+    def unsupport(self) -> None:
+        """The other instance is closed."""
+        self.dependents -= 1
+        self._end_if_unneeded()
+
+    def retire(self) -> None:
+        """Let it close as soon as nobody needs it; it is never bound again."""
+        self.retired = True
+        self._end_if_unneeded()
+
+    def break_leases(self) -> None:
+        """Let it close although somebody holds it: the process ends."""
+        self.leases = 0
+        self.retire()
+
+    def hand_out(self, tenant: str | None) -> object:
+        """Return what a holder uses: the object, or the tenant's view of it."""
+        if self.plan.facade:
+            return cast("_TenantScoped", self.value).for_tenant(tenant)
+        return self.value
+
+    def _end_if_unneeded(self) -> None:
+        if self.retired and self.leases <= 0 and self.dependents <= 0 and self.state is not State.ENDING:
+            if self.state is State.READY:
+                self.state = State.ENDING
+            self.ending.set()
+
+
+class _TenantScoped:
+    """The shape of `pointsman.adapters.facade.TenantScoped`, a layer beside this one."""
+
+    def for_tenant(self, tenant_id: str | None) -> object: ...
