@@ -1,0 +1,1 @@
+"""KINDS OF WORK: bridges for services, tasks, events, workflows and actions."""

@@ -8,7 +8,7 @@ an epoch up to n. Everything here is synchronous and stays on the loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +60,13 @@ class Epoch:
         self.bindings[instance.identity] = instance
         if self.next is not None:
             self.leaving.append(instance)
+
+    def adopt(self, plans: Mapping[Question, Plan], made: Mapping[Identity, Instance]) -> None:
+        """Take in what was warmed for this very catalog; what a request made meanwhile stays."""
+        self.plans.update(plans)
+        for identity, instance in made.items():
+            if self.find(identity) is None:
+                self.bindings[identity] = instance
 
     def drained(self, identity: Identity) -> bool:
         """Whether an instance of this identity served here, and was closed before the epoch was let go."""
@@ -128,30 +135,36 @@ class Epochs:
 class Fresh:
     """Instances that are warmed beside the current epoch, before anything binds them.
 
-    What the current epoch already has is stood on, not made again.
+    What the current epoch already has, or a proof has made lately, is stood on, not made again.
+
+    Attributes:
+        made: What was made here.
+        proven: What proofs have made and nobody has bound yet; shared by all warmings.
     """
 
-    __slots__ = ("epochs", "made")
+    __slots__ = ("epochs", "made", "proven")
 
-    def __init__(self, epochs: Epochs) -> None:
+    def __init__(self, epochs: Epochs, proven: dict[Identity, Instance]) -> None:
         self.epochs = epochs
+        self.proven = proven
         self.made: dict[Identity, Instance] = {}
 
     def find(self, identity: Identity) -> Instance | None:
-        """Return a usable instance of this identity, warmed here or bound now."""
-        if (instance := self.made.get(identity)) is not None and instance.usable:
-            return instance
+        """Return a usable instance of this identity: warmed, proved, or bound now."""
+        for made in (self.made, self.proven):
+            if (instance := made.get(identity)) is not None and instance.usable and not instance.retired:
+                return instance
         return self.epochs.current.find(identity)
 
     def put(self, instance: Instance) -> None:
         """Take in a new instance."""
         self.made[instance.identity] = instance
 
-    def discard(self, kept: Iterable[Instance] = ()) -> None:
-        """Close what was warmed for nothing."""
-        keep = {id(instance) for instance in kept}
-        for instance in self.made.values():
-            if id(instance) not in keep:
+    def discard(self) -> None:
+        """Close what was warmed for nothing: whatever the current epoch does not bind."""
+        bound = self.epochs.current.bindings
+        for identity, instance in self.made.items():
+            if bound.get(identity) is not instance:
                 instance.retire()
         self.made.clear()
 

@@ -30,6 +30,7 @@ class Instance:
 
     Attributes:
         value: The object; only while the state is ready or ending.
+        settings: What its factory was given, validated; ``None`` where it takes none.
         error: Why it could not be made.
         leases: Holds of requests, tasks and scripts.
         dependents: Instances that stand on this one.
@@ -38,14 +39,15 @@ class Instance:
     """
 
     __slots__ = (
-        "dependents", "ending", "error", "leases", "plan", "retired", "settled", "started_at", "state", "took_s",
-        "used_at", "value",
+        "dependents", "ending", "error", "leases", "plan", "retired", "settings", "settled", "started_at",
+        "state", "took_s", "used_at", "value",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, now: float) -> None:
         self.plan = plan
         self.state = State.ACTIVATING
         self.value: object = None
+        self.settings: object = None
         self.error: PointsmanError | None = None
         self.leases = 0
         self.dependents = 0

@@ -192,6 +192,7 @@ class Keeper:
             self._standing_on(plan, scope) as components,
         ):
             arguments = await self._arguments(plan, components, given)
+            instance.settings = arguments[plan.spec.settings[0]] if plan.spec.settings else None
             async with entered(plan.spec, arguments) as value:
                 if check_health and not await check(value, plan.resolution.candidate, self.limits.health_timeout_s):
                     raise HealthCheckFailed(f"{plan} was made, and says that it is not healthy.")

@@ -7,7 +7,7 @@ assignment. It knows nothing of HTTP, manifests or the fleet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
@@ -33,12 +33,14 @@ from pointsman.resolution.decision import Question
 from pointsman.resolution.template import SecretSource
 
 if TYPE_CHECKING:
-    from pointsman.lifecycle.identity import Plan
+    from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.catalog import Catalog
     from pointsman.resolution.resolver import Resolver
 
 StrPath: TypeAlias = str | PathLike[str]
+PROVEN_S = 60.0
+"""How long an instance that was proved waits to be bound, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class LifecycleManager:
             scrub=self.surroundings.scrub,
         )
         self.epochs = Epochs(Epoch(1, resolver.catalog))
+        self.proven: dict[Identity, Instance] = {}
         self._status_path = Path(status_snapshot_path) if status_snapshot_path is not None else None
         self._swapping = asyncio.Lock()
         self._closed = False
@@ -195,6 +198,8 @@ class LifecycleManager:
         if self._closed:
             return
         self._closed = True
+        for instance in self.proven.values():
+            instance.retire()
         for epoch in self.epochs.chain():
             for instance in epoch.bindings.values():
                 instance.retire()
@@ -237,7 +242,7 @@ class LifecycleManager:
         Raises:
             PointsmanError: Warming failed; nothing was bound.
         """
-        warming = Warming(self.epochs, self.planner, self.keeper)
+        warming = self._warming()
         try:
             while True:
                 proposal = propose()
@@ -250,15 +255,38 @@ class LifecycleManager:
                     self.bind(proposal.catalog, warming)
                     return self.epochs.current
         finally:
-            warming.fresh.discard(self.epochs.current.bindings.values())
+            warming.fresh.discard()
+
+    async def prove(
+        self, catalog: Catalog, questions: Sequence[Question], *, strict: bool, check_health: bool = True
+    ) -> None:
+        """Warm what a catalog would need, and bind nothing; what was made is kept a while for the binding to come.
+
+        Raises:
+            PointsmanError: It cannot be planned, made, or is not well.
+        """
+        warming = self._warming()
+        try:
+            await warming.prepare(catalog, questions, strict=strict, check_health=check_health)
+            for identity, instance in warming.fresh.made.items():
+                self.proven[identity] = instance
+                asyncio.get_running_loop().call_later(PROVEN_S, self._forget_proof, instance)
+            warming.fresh.made.clear()
+        finally:
+            warming.fresh.discard()
 
     def bind(self, catalog: Catalog, warming: Warming | None = None) -> None:
         """Make a catalog the one in force: one assignment; what nobody binds any more begins to retire."""
-        epoch = successor(self.epochs.current, catalog, self.planner, warming)
-        if epoch is self.epochs.current:
+        current = self.epochs.current
+        if catalog is current.catalog:
+            if warming is not None:
+                current.adopt(warming.plans, warming.fresh.made)
             return
+        epoch = successor(current, catalog, self.planner, warming)
         for instance in self.epochs.bind(epoch):
             self._retire_in_time(instance)
+        for identity in [one for one, instance in self.proven.items() if epoch.bindings.get(one) is instance]:
+            del self.proven[identity]
 
     def follow(self) -> None:
         """Bind the resolver's catalog, where candidates were registered since."""
@@ -371,6 +399,14 @@ class LifecycleManager:
             return self.epochs.current.plans.get(question) or self.planner.plan_now(self.resolver.catalog, question)
         except (PointsmanError, NotLoaded):
             return None
+
+    def _warming(self) -> Warming:
+        return Warming(self.epochs, self.planner, self.keeper, self.proven)
+
+    def _forget_proof(self, instance: Instance) -> None:
+        if self.proven.get(instance.identity) is instance:
+            del self.proven[instance.identity]
+            instance.retire()
 
     def _evict(self, instance: Instance) -> None:
         for epoch in self.epochs.chain():

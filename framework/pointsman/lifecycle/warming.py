@@ -7,7 +7,7 @@ is held: whoever binds looks again whether the catalog that was warmed is still 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,11 @@ SLICE = 100
 class Warming:
     """Plans and instances for a catalog that nobody has bound yet."""
 
-    def __init__(self, epochs: Epochs, planner: Planner, keeper: Keeper) -> None:
+    def __init__(self, epochs: Epochs, planner: Planner, keeper: Keeper, proven: dict[Identity, Instance]) -> None:
         self._epochs = epochs
         self._planner = planner
         self._keeper = keeper
-        self.fresh = Fresh(epochs)
+        self.fresh = Fresh(epochs, proven)
         self.plans: dict[Question, Plan] = {}
 
     async def prepare(
@@ -114,14 +114,12 @@ def successor(current: Epoch, catalog: Catalog, planner: Planner, warming: Warmi
 
     Whatever is live and still the answer to some question is carried over; what was warmed for it is bound.
     """
-    if catalog is current.catalog:
-        return current
     plans = dict(warming.plans) if warming else {}
     for question in live_questions(current):
         if question not in plans and (plan := _planned(catalog, question, planner)) is not None:
             plans[question] = plan
-    made = warming.fresh.made if warming else {}
-    bindings = _bindings(current, plans.values(), made)
+    find = warming.fresh.find if warming else current.find
+    bindings = _bindings(plans.values(), find)
     return Epoch(current.number + 1, catalog, plans, bindings)
 
 
@@ -132,10 +130,10 @@ def _planned(catalog: Catalog, question: Question, planner: Planner) -> Plan | N
         return None  # whoever asks next plans it, and is told
 
 
-def _bindings(current: Epoch, plans: Iterable[Plan], made: Mapping[Identity, Instance]) -> dict[Identity, Instance]:
+def _bindings(plans: Iterable[Plan], find: Callable[[Identity], Instance | None]) -> dict[Identity, Instance]:
     bindings: dict[Identity, Instance] = {}
     for plan in (part for whole in plans for part in whole.closure()):
-        instance = made.get(plan.identity) or current.bindings.get(plan.identity)
-        if instance is not None and instance.usable and not instance.retired:
+        instance = find(plan.identity)
+        if instance is not None and not instance.retired:
             bindings[plan.identity] = instance
     return bindings

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from pointsman.resolution.selection import Choices
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component
 
+K = TypeVar("K")
+V = TypeVar("V")
 ProviderName: TypeAlias = tuple[str, str, str]
 """Domain, key, provider."""
 ProviderValues: TypeAlias = Mapping[ProviderName, Mapping[str, Any]]
@@ -72,3 +74,21 @@ class Contribution:
     provider_settings: Layered = field(default_factory=Layered)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     policies: Mapping[Component[Any], Policy] = field(default_factory=dict)
+
+
+def merged(one: Contribution, other: Contribution) -> Contribution:
+    """Return both contributions as one; where both say something, the other counts."""
+    everyone = {**one.provider_settings.everyone, **other.provider_settings.everyone}
+    return Contribution(
+        candidates=(*one.candidates, *other.candidates),
+        choices=Choices(
+            {**one.choices.everyone, **other.choices.everyone}, _by_tenant(one.choices.tenants, other.choices.tenants)
+        ),
+        provider_settings=Layered(everyone, _by_tenant(one.provider_settings.tenants, other.provider_settings.tenants)),
+        labels={**one.labels, **other.labels},
+        policies={**one.policies, **other.policies},
+    )
+
+
+def _by_tenant(one: Mapping[str, Mapping[K, V]], other: Mapping[str, Mapping[K, V]]) -> dict[str, dict[K, V]]:
+    return {tenant: {**one.get(tenant, {}), **other.get(tenant, {})} for tenant in dict.fromkeys((*one, *other))}

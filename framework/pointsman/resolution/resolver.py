@@ -7,15 +7,16 @@ lock-free, and answered from tables that each catalog makes once. It makes no in
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
 
-from pointsman.declarations import Component
+from pointsman.declarations import Component, distinct
 from pointsman.resolution.catalog import Candidates, Catalog, registrations_of
-from pointsman.resolution.contribution import Contribution, Source
+from pointsman.resolution.contribution import Contribution, Source, merged
 from pointsman.resolution.decision import Question, Verdict, weigh
-from pointsman.resolution.eligibility import Environment, this_environment
+from pointsman.resolution.eligibility import Environment, barrier_here, this_environment
 from pointsman.resolution.explanation import Explanation, Resolution
 from pointsman.resolution.narration import error_of, explanation_of
 from pointsman.resolution.precedence import (
@@ -47,8 +48,15 @@ class Contributes(Protocol):
 
 
 def question_of(domain: str, key: str, tenant: str | None, asked: Asked) -> Question:
-    """Return the question that the arguments of `Resolver.resolve` ask."""
-    requires = frozenset(asked.get("requires") or ())
+    """Return the question that the arguments of `Resolver.resolve` ask.
+
+    Raises:
+        TypeError: An argument is none of `Asked`.
+        ConfigurationError: ``requires`` is no collection of strings.
+    """
+    if unknown := asked.keys() - Asked.__optional_keys__:
+        raise TypeError(f"Expected provider, requires or subject, found {', '.join(sorted(unknown))}.")
+    requires = frozenset(distinct("requires", asked.get("requires") or ()))
     return Question(Component(domain, key), tenant, asked.get("provider"), requires, asked.get("subject"))
 
 
@@ -61,7 +69,7 @@ def resolve_in(catalog: Catalog, question: Question) -> Resolution:
         NoEligibleCandidate: None may serve; its ``explanation`` says why.
         OrderUnavailable: An operator's order names a provider that is gone.
     """
-    return _resolution(catalog, weigh(catalog, question))
+    return resolution_of(catalog, weigh(catalog, question))
 
 
 def explain_in(catalog: Catalog, question: Question) -> Explanation:
@@ -69,7 +77,13 @@ def explain_in(catalog: Catalog, question: Question) -> Explanation:
     return explanation_of(catalog, weigh(catalog, question))
 
 
-def _resolution(catalog: Catalog, verdict: Verdict) -> Resolution:
+def resolution_of(catalog: Catalog, verdict: Verdict) -> Resolution:
+    """Return the winner of a verdict as a resolution.
+
+    Raises:
+        ResolutionError: There is none; which class says why.
+        OrderUnavailable: An operator's order names a provider that is gone.
+    """
     if verdict.winner is None:
         raise error_of(catalog, verdict)
     candidate = verdict.winner.candidate
@@ -87,7 +101,7 @@ class Resolver:
         stack_order: Priorities of packages by name, as ``POINTSMAN_STACK_ORDER`` writes them.
 
     Raises:
-        ConfigurationError: ``stack_order`` cannot be read, or a selection names a provider nobody registers.
+        ConfigurationError: ``stack_order`` cannot be read.
     """
 
     def __init__(
@@ -101,7 +115,8 @@ class Resolver:
         self._stack_order = parse_stack_order(text)
         self._settings = settings
         self.environment = environment or this_environment()
-        self._registered: dict[tuple[Candidate, Source], Registration] = {}
+        self._registered: dict[tuple[Candidate, Source, int], Registration] = {}
+        self._registering = threading.RLock()  # questions take it only when the tables must be made anew
         self._sequence = 0
         self._serial = 0
         self._catalog: Catalog | None = None
@@ -113,6 +128,9 @@ class Resolver:
 
         Returns:
             A function that takes this registration back; calling it again does nothing.
+
+        Raises:
+            ConfigurationError: A constraint of the candidate cannot be read.
         """
         return self._add(candidate, Source.CODE, None)
 
@@ -126,6 +144,9 @@ class Resolver:
             path: The package's place; words such as ``adapters`` in it count.
             candidates: In order; the last of equals wins.
             priority: Replaces the inferred priority.
+
+        Raises:
+            ConfigurationError: A constraint of a candidate cannot be read.
         """
         inferred = infer_priority(package_name, path, self._stack_order) if priority is None else priority
         for candidate in candidates:
@@ -155,7 +176,10 @@ class Resolver:
         return tables.resolve(question_of(domain, key, tenant, asked))
 
     def explain(self, domain: str, key: str, tenant: str | None = None, **asked: Unpack[Asked]) -> Explanation:
-        """Return the whole ranking behind `resolve`, with every candidate that lost and why. Never raises."""
+        """Return the whole ranking behind `resolve`, with every candidate that lost and why.
+
+        Never raises a `ResolutionError`: where `resolve` would, nothing is selected, and ``why`` is its message.
+        """
         return explain_in(self.catalog, question_of(domain, key, tenant, asked))
 
     @property
@@ -178,6 +202,13 @@ class Resolver:
         self._catalog = catalog
         self._tables = _Tables(catalog)
 
+    def add_settings(self, said: Contribution) -> None:
+        """Add what a part of the settings says to what the others said; later words count before earlier ones."""
+        base = self.catalog
+        settings = merged(base.settings, said)
+        self._catalog = replace(base, settings=settings)
+        self._changed()
+
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Call the watcher after each change of registrations; returns the undo."""
         self._watchers.append(watcher)
@@ -188,19 +219,24 @@ class Resolver:
         return {reference_of(entry.candidate.factory): entry.candidate for entry in self._registered.values()}
 
     def _add(self, candidate: Candidate, source: Source, inferred: int | None) -> Callable[[], None]:
-        place = candidate, source
-        if place not in self._registered:
-            self._sequence += 1
-            self._registered[place] = register_as(candidate, source, self._sequence, inferred)
-            self._changed()
-        registration = self._registered[place]
+        barrier_here(candidate, self.environment)  # what cannot be read is refused here, not at the first question
+        with self._registering:
+            registration = register_as(candidate, source, self._sequence + 1, inferred)
+            place = candidate, source, registration.priority
+            if place in self._registered:
+                registration = self._registered[place]
+            else:
+                self._sequence += 1
+                self._registered[place] = registration
+                self._changed()
         return lambda: self._remove(registration)
 
     def _remove(self, registration: Registration) -> None:
-        place = registration.candidate, registration.source
-        if self._registered.get(place) is registration:
-            del self._registered[place]
-            self._changed()
+        with self._registering:
+            place = registration.candidate, registration.source, registration.priority
+            if self._registered.get(place) is registration:
+                del self._registered[place]
+                self._changed()
 
     def _changed(self) -> None:
         self._tables = None
@@ -209,20 +245,21 @@ class Resolver:
 
     def _show(self) -> _Tables:
         """Make the catalog anew from what is registered; whatever else decided stays."""
-        old = self._catalog
-        settings = old.settings if old else self._contribution()
-        manifest = old.manifest if old else Contribution()
-        groups = (
-            self._registered.values(),
-            registrations_of(settings, Source.SETTINGS),
-            registrations_of(manifest, Source.MANIFEST),
-        )
-        candidates = Candidates(groups, self.environment)
-        serial = self.next_serial()
-        base = old or Catalog(serial, candidates, settings, manifest)
-        self._catalog = replace(base, serial=serial, candidates=candidates)
-        self._tables = _Tables(self._catalog)
-        return self._tables
+        with self._registering:
+            old = self._catalog
+            settings = old.settings if old else self._contribution()
+            manifest = old.manifest if old else Contribution()
+            groups = (
+                self.registrations,
+                registrations_of(settings, Source.SETTINGS),
+                registrations_of(manifest, Source.MANIFEST),
+            )
+            candidates = Candidates(groups, self.environment)
+            serial = self.next_serial()
+            base = old or Catalog(serial, candidates, settings, manifest)
+            self._catalog = replace(base, serial=serial, candidates=candidates)
+            self._tables = tables = _Tables(self._catalog)
+            return tables
 
     def _contribution(self) -> Contribution:
         return self._settings.contribution(self.marks()) if self._settings is not None else Contribution()
@@ -245,7 +282,7 @@ class _Tables:
 
     def resolve(self, question: Question) -> Resolution:
         verdict = weigh(self.catalog, question)
-        resolution = _resolution(self.catalog, verdict)
+        resolution = resolution_of(self.catalog, verdict)
         plain = question.provider is None and not question.requires and question.subject is None
         if plain and (question.tenant is None or self.catalog.knows(question.tenant)):
             self._remember(question, resolution)

@@ -1,0 +1,87 @@
+"""Read ``${secret:}`` through the secrets component, keep values for a while, and count rotations.
+
+A value never leaves through here but to the factory that asked; each one is remembered only so that messages can be
+scrubbed of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pointsman.declarations import Component
+from pointsman.errors import UnknownComponent
+from pointsman.resolution.decision import Question
+
+if TYPE_CHECKING:
+    from pointsman.lifecycle.manager import LifecycleManager
+
+SECRETS = Component[Any]("adapter", "secrets")
+
+
+class _Secrets(Protocol):
+    """The shape of `pointsman.adapters.secrets.protocol.Secrets`, as far as it is needed."""
+
+    async def get_secret(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: str
+    until: float
+
+
+class SecretReader:
+    """Where the lifecycle gets secrets from.
+
+    Args:
+        remember: Told of each value, for scrubbing.
+        clock: Monotonic seconds.
+        ttl_s: How long a value is kept, seconds.
+    """
+
+    def __init__(self, remember: Callable[[str], None], clock: Callable[[], float], ttl_s: float = 300.0) -> None:
+        self._remember = remember
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._kept: dict[str, _Kept] = {}
+        self._epochs: dict[str, int] = {}
+        self.lifecycle: LifecycleManager | None = None
+
+    def epoch(self, name: str) -> int:
+        """Return how often a secret was rotated; part of the identity of what names it."""
+        return self._epochs.get(name, 0)
+
+    def rotate(self, names: Iterable[str]) -> None:
+        """Forget values, and make everything that names them another identity."""
+        for name in names:
+            self._epochs[name] = self.epoch(name) + 1
+            self._kept.pop(name, None)
+
+    async def get(self, name: str) -> str:
+        """Return the current value of a secret.
+
+        Raises:
+            LookupError: There is none of this name, or no secrets component.
+            PointsmanError: The secrets component cannot be had.
+        """
+        kept = self._kept.get(name)
+        if kept is not None and self._clock() < kept.until:
+            return kept.value
+        value = await self._read(name)
+        self._remember(value)
+        self._kept[name] = _Kept(value, self._clock() + self._ttl_s)
+        return value
+
+    async def _read(self, name: str) -> str:
+        if self.lifecycle is None:
+            raise LookupError(name)
+        lease = self.lifecycle.lease()
+        try:
+            source = cast("_Secrets", await lease.take(Question(SECRETS)))
+            return await source.get_secret(name)
+        except UnknownComponent as error:
+            raise LookupError(name) from error
+        finally:
+            lease.close()
