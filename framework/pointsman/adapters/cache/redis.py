@@ -5,7 +5,7 @@ a failure or a cancelled caller leaves behind is dropped, never handed on with a
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Annotated, Any, cast
 
@@ -148,8 +148,8 @@ class RedisCache(Cache):
         return _translated(command, self._settings.timeout_s)
 
 
-def _pool(settings: RedisCacheSettings) -> BlockingConnectionPool:
-    """Return a pool that waits for a free connection; what settings say wins over the URL's query."""
+def open_pool(settings: RedisCacheSettings) -> BlockingConnectionPool:
+    """Make a pool that waits for a free connection; what settings say wins over the URL's query."""
     options: dict[str, Any] = dict(parse_url(settings.url))
     options |= {"username": settings.username} if settings.username is not None else {}
     options |= {"password": settings.password.get_secret_value()} if settings.password is not None else {}
@@ -166,14 +166,16 @@ def _pool(settings: RedisCacheSettings) -> BlockingConnectionPool:
 
 
 @asynccontextmanager
-async def redis_cache(settings: RedisCacheSettings) -> AsyncGenerator[RedisCache]:
+async def redis_cache(
+    settings: RedisCacheSettings, pool: Callable[[RedisCacheSettings], BlockingConnectionPool] = open_pool
+) -> AsyncGenerator[RedisCache]:
     """Open the pool, prove that the server answers, and close it at the end.
 
     Raises:
         ProviderUnavailable: The server refused, or was not reachable.
         ProviderTimeout: The server did not answer within ``timeout_s``.
     """
-    client = Redis.from_pool(_pool(settings))
+    client = Redis.from_pool(pool(settings))
     try:
         cache = RedisCache(client, settings)
         await cache.health()

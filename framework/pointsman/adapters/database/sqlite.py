@@ -37,7 +37,7 @@ class SqliteSettings(BaseModel, frozen=True, extra="forbid"):
         statement_timeout_s: How long a statement may run, its wait included.
     """
 
-    path: Annotated[str, Field(min_length=1, pattern=r"^[^\0]+$")]
+    path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
     busy_timeout_s: Annotated[float, Field(ge=0, le=60)] = 5.0
     statement_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
 

@@ -22,6 +22,7 @@ from pointsman.adapters.identity.protocol import Claims, Identity
 from pointsman.errors import IdentityError
 
 MAX_TOKEN_CHARS = 16_384
+Audience = Annotated[str, Field(min_length=1)]
 _REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 
@@ -57,7 +58,7 @@ class GoogleIdentitySettings(BaseModel, frozen=True, extra="forbid"):
         keys_min_interval_s: Between two fetches, however many unknown keys tokens name.
     """
 
-    audience: str | tuple[str, ...]
+    audience: Audience | Annotated[tuple[Audience, ...], Field(min_length=1)]
     kind: Literal["id-token", "iap"] = "id-token"
     emails: tuple[str, ...] = ()
     authorized_parties: tuple[str, ...] = ()

@@ -138,13 +138,13 @@ def _parse(body: bytes, url: str) -> Mapping[str, Key]:
     return found
 
 
-def _read(entry: Mapping[str, object]) -> Iterator[tuple[str, Key]]:
-    key_id = entry.get("kid")
-    if isinstance(key_id, str) and entry.get("kty") in ("RSA", "EC"):
-        try:
-            yield key_id, JWKRegistry.import_key(cast("dict[str, str | list[str]]", entry))
-        except (JoseError, ValueError):
-            return
+def _read(entry: object) -> Iterator[tuple[str, Key]]:
+    match entry:
+        case {"kid": str(key_id), "kty": "RSA" | "EC"}:
+            try:
+                yield key_id, JWKRegistry.import_key(cast("dict[str, str | list[str]]", entry))
+            except (JoseError, ValueError):
+                return
 
 
 def _unreadable(url: str, found: str) -> ProviderUnavailable:

@@ -74,8 +74,8 @@ class FileSecrets(Secrets):
 
     def _read(self, name: str) -> str:
         with _translated(name):
-            path = (self._folder / name).resolve()
-            if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+            path = _real(self._folder / name)
+            if not path.is_relative_to(_real(self._folder)) or not path.is_file():
                 raise missing(name, "file", f"the file {name} in the folder of provider_settings secrets/file")
             with path.open("rb") as file:
                 body = file.read(self._max_bytes + 2).removesuffix(b"\n")
@@ -103,6 +103,11 @@ class FileSecrets(Secrets):
                 f"adapter/secrets=file: expected at most {self._max_bytes} bytes for secret {name!r}, found more.",
                 hint="Raise max_bytes in provider_settings secrets/file.",
             )
+
+
+def _real(path: Path) -> Path:
+    """Return where a path leads; one that leads in a circle stays as it is, where `Path.resolve` would raise."""
+    return Path(os.path.realpath(path))
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Secrets from Google Secret Manager, under the name ``gcp-secret-manager``.
 
-Every call has one deadline for all its attempts. A payload whose checksum does not fit is never handed on. Nothing is
-kept here: whoever asks often caches.
+Every call has one deadline for all its attempts, and runs in a thread: the client's asynchronous form is bound to the
+first event loop of the process. A payload whose checksum does not fit is never handed on. Nothing is kept here: whoever
+asks often caches.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import anyio
@@ -14,11 +15,10 @@ import google_crc32c
 from anyio import to_thread
 from google.api_core import exceptions as faults
 from google.api_core.client_options import ClientOptions
-from google.api_core.retry import AsyncRetry, if_exception_type
-from google.auth.credentials import Credentials
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.secretmanager_v1 import SecretManagerServiceAsyncClient as Client
-from google.cloud.secretmanager_v1 import SecretPayload
+from google.cloud.secretmanager_v1 import ListSecretVersionsRequest, SecretPayload, SecretVersion
+from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client
 from pydantic import BaseModel, Field
 
 from pointsman.adapters.secrets.names import check_name, missing
@@ -79,7 +79,7 @@ class GcpSecrets(Secrets):
         self._client = client
         self._project = settings.project
         self._timeout_s = settings.timeout_s
-        self._retry = AsyncRetry(
+        self._retry = Retry(
             predicate=if_exception_type(*_TRANSIENT), initial=0.1, maximum=1.0, multiplier=2.0, timeout=self._timeout_s
         )
 
@@ -92,16 +92,15 @@ class GcpSecrets(Secrets):
             ProviderTimeout: It did not answer within ``timeout_s``.
         """
         path = f"{self._path(name)}/versions/{version or LATEST}"
-        with self._asking(f"reading {name!r}"):
-            answer = await self._client.access_secret_version(name=path, retry=self._retry, timeout=self._timeout_s)
-        return _text(name, answer.payload)
+        with _translated(f"reading {name!r}", self._timeout_s):
+            payload = await to_thread.run_sync(self._access, path, abandon_on_cancel=True)
+        return _text(name, payload)
 
     async def list_versions(self, name: str) -> Sequence[str]:
         """Return the numbers of the enabled versions, newest first; raises as `get_secret` does."""
-        request = {"parent": self._path(name), "filter": "state:ENABLED", "page_size": 250}
-        with self._asking(f"listing {name!r}"):
-            pager = await self._client.list_secret_versions(request, retry=self._retry, timeout=self._timeout_s)
-            return [version.name.rpartition("/")[2] async for version in pager]
+        parent = self._path(name)
+        with _translated(f"listing {name!r}", self._timeout_s):
+            return await to_thread.run_sync(self._list, parent, abandon_on_cancel=True)
 
     async def rotate(self, name: str, value: str) -> str:
         """Add a version and return its number; never retried, since each try would add one.
@@ -113,20 +112,30 @@ class GcpSecrets(Secrets):
         """
         if not value:
             raise missing(name, _PROVIDER, "a value that is not empty")
-        parent, data = self._path(name), value.encode()
-        payload = SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
-        with self._asking(f"rotating {name!r}"):
-            added = await self._client.add_secret_version(
-                parent=parent, payload=payload, retry=None, timeout=self._timeout_s
-            )
-        return added.name.rpartition("/")[2]
+        parent = self._path(name)
+        with _translated(f"rotating {name!r}", self._timeout_s):
+            return await to_thread.run_sync(self._add, parent, value.encode(), abandon_on_cancel=True)
 
     def _path(self, name: str) -> str:
         check_name(name, _PROVIDER)
         return f"projects/{self._project}/secrets/{name}"
 
-    def _asking(self, deed: str) -> AbstractContextManager[None]:
-        return _translated(deed, self._timeout_s)
+    def _access(self, path: str) -> SecretPayload:
+        return self._client.access_secret_version(name=path, retry=self._retry, timeout=self._timeout_s).payload
+
+    def _list(self, parent: str) -> list[str]:
+        request = ListSecretVersionsRequest(parent=parent, filter="state:ENABLED", page_size=250)
+        found = self._client.list_secret_versions(request, retry=self._retry, timeout=self._timeout_s)
+        return [_number(version) for version in found]
+
+    def _add(self, parent: str, data: bytes) -> str:
+        payload = SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
+        added = self._client.add_secret_version(parent=parent, payload=payload, retry=None, timeout=self._timeout_s)
+        return _number(added)
+
+
+def _number(version: SecretVersion) -> str:
+    return version.name.rpartition("/")[2]
 
 
 def _text(name: str, payload: SecretPayload) -> str:
@@ -145,19 +154,15 @@ def _text(name: str, payload: SecretPayload) -> str:
         ) from None
 
 
-async def connect(settings: GcpSecretsSettings) -> Client:
-    """Make a client with the credentials of the place that we run in, which are looked for off the event loop."""
-    credentials, _ = await to_thread.run_sync(_credentials, abandon_on_cancel=True)
+def connect(settings: GcpSecretsSettings) -> Client:
+    """Make a client with the credentials of the place that we run in; blocks while it looks for them."""
+    credentials, _ = google.auth.default(scopes=_SCOPES)
     return Client(credentials=credentials, client_options=ClientOptions(api_endpoint=settings.endpoint))
-
-
-def _credentials() -> tuple[Credentials, str | None]:
-    return google.auth.default(scopes=_SCOPES)
 
 
 @asynccontextmanager
 async def gcp_secrets(
-    settings: GcpSecretsSettings, connect: Callable[[GcpSecretsSettings], Awaitable[Client]] = connect
+    settings: GcpSecretsSettings, connect: Callable[[GcpSecretsSettings], Client] = connect
 ) -> AsyncGenerator[GcpSecrets]:
     """Make the client, and close it at the end; the first answer is the first proof that it works.
 
@@ -166,8 +171,6 @@ async def gcp_secrets(
         ProviderTimeout: They were not found within ``timeout_s``.
     """
     with _translated("finding credentials", settings.timeout_s):
-        client = await connect(settings)
-    try:
+        client = await to_thread.run_sync(connect, settings, abandon_on_cancel=True)
+    with client:
         yield GcpSecrets(client, settings)
-    finally:
-        await client.transport.close()  # type: ignore[no-untyped-call]  # the client's own stubs leave it out
