@@ -179,8 +179,14 @@ class Runtime:
         """Return the store's time as far as it is known, else this machine's; aware UTC."""
         return self.points.time()
 
+    @property
+    def catalog_stands(self) -> bool:
+        """Whether routes may be served."""
+        return self.intake.catalog_stands
+
+    @property
     def label(self) -> str:
-        """Return ``<manifest version>.<cseq>`` of what decides about the next request."""
+        """``<manifest version>.<cseq>`` of what decides about the next request."""
         return self.snapshot.label
 
     # --- changes ---
