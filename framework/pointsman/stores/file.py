@@ -56,6 +56,7 @@ _MAX_LABEL = 128
 _LOCK = ".lock"
 _INCOMING = ".incoming"
 _POLL_S = 0.005
+_LOCK_SHARE = 0.9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -161,7 +162,8 @@ class FileStore:
     def _swap(self, name: str, body: bytes, expect: str | None, ticket: Ticket) -> Label:
         self._folder.mkdir(parents=True, exist_ok=True)
         root = self._root()
-        with FileLock(root / _LOCK, timeout=ticket.remaining_s(), poll_interval=_POLL_S, thread_local=False):
+        patience_s = ticket.remaining_s() * _LOCK_SHARE  # so that the error names the lock, not the time
+        with FileLock(root / _LOCK, timeout=patience_s, poll_interval=_POLL_S, thread_local=False):
             path = _place(root, name)
             current = _current(path, name)
             found = current.generation if current else None
@@ -334,7 +336,7 @@ def _translated(ticket: Ticket) -> Iterator[None]:
         raise NotFound(f"{ticket.what.capitalize()}: there is no such object.") from exc
     except LockTimeout as exc:
         raise Unavailable(
-            f"{ticket.what.capitalize()}: another process held the folder's lock for {ticket.within_s:g} s.", sent=False
+            f"{ticket.what.capitalize()}: another writer held the folder's lock for {ticket.within_s:g} s.", sent=False
         ) from exc
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as exc:
         raise StoreError(

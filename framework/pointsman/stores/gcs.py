@@ -83,7 +83,7 @@ class GoogleStore:
         if not _BUCKET.fullmatch(bucket):
             raise ConfigurationError(f"Expected a store's URL such as {_FORM}, found the bucket {bucket[:80]!r}.")
         self._bucket = bucket
-        self._prefix = prefix_of(path)
+        self._prefix = prefix_of(path, _FORM)
         self.url = f"gs://{bucket}/{self._prefix}".rstrip("/")
         self._settings = settings
         self._clock = clock
@@ -228,17 +228,18 @@ def _connect(settings: StoreSettings) -> storage.Client:
 
 
 class _Exchange:
-    """One operation's requests: its ticket and cap on the way there, the last answer's headers on the way back.
+    """One operation's requests: its ticket and cap on the way there, what the last answer said on the way back.
 
-    ``raw`` takes a body as it is stored; otherwise it is JSON, and is unpacked.
+    ``raw`` takes a body as it is stored; otherwise it is JSON.
     """
 
-    __slots__ = ("headers", "max_bytes", "raw", "reason", "ticket")
+    __slots__ = ("headers", "max_bytes", "raw", "reason", "status", "ticket")
 
     def __init__(self, ticket: Ticket, max_bytes: int, *, raw: bool = False) -> None:
         self.ticket = ticket
         self.max_bytes = max_bytes
         self.raw = raw
+        self.status = 0
         self.headers: Mapping[str, str] = {}
         self.reason = ""
 
@@ -249,10 +250,11 @@ _EXCHANGE: ContextVar[_Exchange] = ContextVar("pointsman.stores.gcs.exchange")
 def _take_in(response: requests.Response, **_: object) -> None:
     """Read an answer within cap and deadline, then hand it to the library as if it had just come.
 
-    An error's text is cut instead of refused. Objects stay as they are stored; JSON is unpacked here, so that the cap
-    counts what it unpacks to.
+    An error's text is cut instead of refused. Objects are given as they are stored. What was packed only on the way is
+    unpacked here, so that the cap counts what it unpacks to.
     """
     exchange = _EXCHANGE.get()
+    exchange.status = response.status_code
     exchange.headers = response.headers
     try:
         body = _read_capped(exchange, response)
@@ -260,18 +262,15 @@ def _take_in(response: requests.Response, **_: object) -> None:
         response.raw.close()
     if not response.ok:
         exchange.reason = _said(body)
-    headers = urllib3.HTTPHeaderDict(response.headers)
-    if not exchange.raw:
-        headers.discard("Content-Encoding")
-    response.raw = urllib3.HTTPResponse(
-        io.BytesIO(body), headers=headers, status=response.status_code, preload_content=False
-    )
+    response.raw = urllib3.HTTPResponse(io.BytesIO(body), status=response.status_code, preload_content=False)
 
 
 def _read_capped(exchange: _Exchange, response: requests.Response) -> bytes:
     limit = exchange.max_bytes if response.ok else _MAX_ERROR_BYTES
+    as_stored = exchange.raw and response.headers.get("x-goog-stored-content-encoding") != "identity"
+    unpack = not (as_stored and response.ok)
     body = bytearray()
-    while chunk := response.raw.read1(_CHUNK, decode_content=not exchange.raw):
+    while chunk := response.raw.read1(_CHUNK, decode_content=unpack):
         exchange.ticket.check()
         body += chunk
         if len(body) > limit:
@@ -297,6 +296,8 @@ def _exchange(exchange: _Exchange) -> Iterator[_Exchange]:
     except GoogleAPICallError as exc:
         raise refusal(int(exc.code or 0), what, reason=exchange.reason, headers=exchange.headers) from exc
     except GoogleAuthError as exc:
+        if exchange.status == 401:  # the token was refused, and there is no other
+            raise refusal(401, what, reason=exchange.reason) from exc
         raise Unavailable(
             f"{what.capitalize()}: no credentials for Google Cloud Storage, {type(exc).__name__}.",
             sent=False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import zlib
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Never, cast
@@ -37,6 +38,7 @@ _FORM = "https://host/prefix"
 _DIGEST = "sha256:"
 _HEADERS = {"Accept-Encoding": "gzip", "Cache-Control": "no-cache", "User-Agent": "pointsman"}
 _GZIP = 16 + zlib.MAX_WBITS
+_HOST = re.compile(rb"[a-z0-9.:-]+")
 _REASON_BYTES = 300
 
 
@@ -117,18 +119,18 @@ def _checked(url: str) -> str:
         ConfigurationError: It is unencrypted and leaves this machine, or is none.
     """
     authority, path = url_without_secrets(url, _FORM)
-    prefix = prefix_of(path)
+    prefix = prefix_of(path, _FORM)
     try:
-        parsed = httpx.URL(scheme=url.partition(":")[0].lower(), netloc=authority.encode("ascii"))
-    except (httpx.InvalidURL, UnicodeError) as exc:
+        parsed = httpx.URL(f"{url.partition(':')[0]}://{authority}")
+    except httpx.InvalidURL as exc:
         raise ConfigurationError(f"Expected a store's URL such as {_FORM}, found a malformed host.") from exc
-    if not parsed.host:
-        raise ConfigurationError(f"Expected a store's URL such as {_FORM}, found none of a host.")
+    if not _HOST.fullmatch(parsed.raw_host):
+        raise ConfigurationError(f"Expected a store's URL such as {_FORM}, found the host {parsed.host[:80]!r}.")
     if parsed.scheme != "https" and not _is_loopback(parsed.host):
         raise ConfigurationError(
             f"Expected https for {parsed.host}, found {parsed.scheme}.", hint=f"Write {_FORM}; http is for localhost."
         )
-    return f"{parsed}/{prefix}".rstrip("/") if prefix else str(parsed).rstrip("/")
+    return f"{str(parsed).rstrip('/')}/{prefix}".rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

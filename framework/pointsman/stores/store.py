@@ -221,7 +221,7 @@ def url_without_secrets(url: str, form: str) -> tuple[str, str]:
     return parts.netloc, parts.path
 
 
-def prefix_of(path: str) -> str:
+def prefix_of(path: str, form: str) -> str:
     """Return what stands before every name in a bucket or on a host: ``""`` or ``some/prefix/``.
 
     Raises:
@@ -234,6 +234,6 @@ def prefix_of(path: str) -> str:
         check_name(prefix)
     except StoreError as exc:
         raise ConfigurationError(
-            f"Expected a prefix of plain segments in the store's URL, found {prefix[:80]!r}."
+            f"Expected a store's URL such as {form}, found {prefix[:80]!r} where plain segments should be."
         ) from exc
     return f"{prefix}/"
