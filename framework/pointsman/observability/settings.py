@@ -1,0 +1,50 @@
+"""The sections ``logging`` and ``tracing`` of the settings.
+
+Values only: nothing here configures anything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LoggingSettings(BaseModel):
+    """What is written to the log, and how.
+
+    Attributes:
+        level: The lowest severity that is written.
+        format: ``json`` is Cloud Logging's; ``auto`` writes for people where it is development on a terminal.
+        access: Whether uvicorn writes a line for each request; Cloud Run writes one of its own.
+        managed: Whether the process's logging is ours to configure; ``false`` leaves it as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    format: Literal["auto", "json", "console"] = "auto"
+    access: bool = False
+    managed: bool = True
+
+
+class TracingSettings(BaseModel):
+    """Where spans and metrics go. They go nowhere, and cost nothing, unless an endpoint is known.
+
+    Attributes:
+        endpoint: Base URL of an OTLP collector over HTTP; empty: ``OTEL_EXPORTER_OTLP_ENDPOINT``, else none.
+        sample_ratio: The part of traces that begin here that is recorded; a trace that arrives is followed as it says.
+        metrics: Whether metrics are exported too.
+        metrics_interval_s: How often they are.
+        export_timeout_s: The longest wait for the collector at one export.
+        flush_timeout_s: The longest that the shutdown waits for what is not exported yet.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str = ""
+    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    metrics: bool = True
+    metrics_interval_s: float = Field(default=60.0, ge=1, le=3600)
+    export_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    flush_timeout_s: float = Field(default=2.0, gt=0, le=10)

@@ -1,0 +1,118 @@
+"""Tell what is wrong with settings: file and line, key, what was expected, and the nearest valid name.
+
+Never shows a value: a message of pydantic that repeats a part of its input is replaced by the fault's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from pointsman.errors import ConfigurationError
+from pointsman.resolution.template import Path, walk
+from pointsman.runtime.settings_tree import Tree, meant
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+MAX_SHOWN: Final = 20
+_UNKNOWN_NAME: Final = {"extra_forbidden", "unexpected_keyword_argument"}
+_SHORTEST_TELLING: Final = 4
+"""Texts shorter than this are no secrets, and stand in messages by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One mistake, ready to be told."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def refusal(faults: Iterable[Fault]) -> ConfigurationError:
+    """Return one error that tells every fault, each once; of many the first ones."""
+    told = tuple(dict.fromkeys(faults))
+    if len(told) == 1:
+        return ConfigurationError(str(told[0]), hint=told[0].hint)
+    lines = [f"{fault} {fault.hint}".rstrip() for fault in told[:MAX_SHOWN]]
+    if len(told) > MAX_SHOWN:
+        lines.append(f"… and {len(told) - MAX_SHOWN} more.")
+    return ConfigurationError("\n".join(lines))
+
+
+def faults_of(error: ValidationError, tree: Tree, model: type[BaseModel], root: Path = ()) -> Iterator[Fault]:
+    """Yield the faults that a model found in what lies under a path of the tree."""
+    for detail in error.errors(include_url=False):
+        path = (*root, *detail["loc"])
+        if detail["type"] in _UNKNOWN_NAME:
+            known = _names_at(model, detail["loc"][:-1])
+            yield Fault(tree.where(path), "expected a setting, found an unknown name.", meant(str(path[-1]), known))
+        elif detail["type"] == "missing":
+            yield Fault(tree.where(path), "expected a value, found none.")
+        else:
+            yield Fault(tree.where(_written(tree, path)), f"{_expected(detail)} [{detail['type']}]")
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """Return pydantic's sentence, unless it repeats a part of the input."""
+    message = detail["msg"].removeprefix("Value error, ")
+    texts = (text for _, text in walk(_plain(detail["input"])))
+    if any(len(text) >= _SHORTEST_TELLING and text in message for text in texts):
+        return "expected another value"
+    return message
+
+
+def _plain(value: object) -> object:
+    """Return an input whose numbers count as text too; keys of mappings are names and count as nothing."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, str) else str(value)
+
+
+def _written(tree: Tree, path: Path) -> Path:
+    """Return as much of pydantic's path as a source wrote: its unions add names of their own."""
+    value: Any = tree.values
+    for length, part in enumerate(path):
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return path[:length]
+    return path
+
+
+def _names_at(annotation: Any, loc: Path) -> tuple[str, ...]:
+    """Return the names that the model at a path takes; none where no model lies there."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not loc:
+            return tuple(annotation.model_fields)
+        field = annotation.model_fields.get(str(loc[0]))
+        return _names_at(field.annotation, loc[1:]) if field else ()
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return () if loc else tuple(field.name for field in fields(annotation))
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _names_at(get_args(annotation)[0], loc)
+    if origin in (Union, UnionType):
+        return _names_in_union(get_args(annotation), loc)
+    if loc and origin is not None:
+        return next((names for inner in get_args(annotation) if (names := _names_at(inner, loc[1:]))), ())
+    return ()
+
+
+def _names_in_union(members: tuple[Any, ...], loc: Path) -> tuple[str, ...]:
+    """Look into each member; where there are several, pydantic puts the member's name into the path."""
+    for member in members:
+        if loc and getattr(member, "__name__", None) == loc[0]:
+            return _names_at(member, loc[1:])
+    return next((names for member in members if (names := _names_at(member, loc))), ())

@@ -1,0 +1,132 @@
+"""Settings as one tree of plain values, and where each of them was written.
+
+Pure. Sources are read elsewhere into one such tree each; here they are laid over one another, and every path is led
+back to a file and line, a variable or an argument. No message shows a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from pointsman.errors import ConfigurationError
+from pointsman.resolution.template import Path
+
+MAX_DEPTH = 32
+"""Levels of nesting that any source may have."""
+
+
+class Rank(IntEnum):
+    """The sources, lowest first."""
+
+    FILE = 0
+    ENVIRONMENT = 1
+    ARGUMENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written.
+
+    Attributes:
+        text: ``settings/tenants.yml:4``, ``POINTSMAN_TENANCY__SOURCE`` or ``argument``.
+        told: How many leading parts of the path the text already tells.
+    """
+
+    rank: Rank
+    text: str
+    told: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Sections by name, with the origin of every path that a source wrote."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[Path, Origin] = field(default_factory=dict)
+
+    def origin(self, path: Path) -> Origin | None:
+        """Return the origin of a path, or of the nearest one above it that a source wrote."""
+        for length in range(len(path), 0, -1):
+            if found := self.origins.get(path[:length]):
+                return found
+        return None
+
+    def where(self, path: Path) -> str:
+        """Return a path as messages name it: ``settings/tenants.yml:4: acme.selections``."""
+        found = self.origin(path)
+        told, text = (found.told, found.text) if found else (0, "")
+        inner = ".".join(map(str, path[told:]))
+        return ": ".join(part for part in (text, inner) if part) or "settings"
+
+    def over(self, lower: Tree) -> Tree:
+        """Return the lower tree with this one laid over it: mappings are merged, everything else is replaced."""
+        origins = dict(lower.origins)
+        values = _merged(lower.values, self.values, (), origins)
+        for path, origin in self.origins.items():
+            if path not in origins or not isinstance(_at(self.values, path), Mapping):
+                origins[path] = origin
+        return Tree(values, origins)
+
+
+def _merged(
+    lower: Mapping[str, Any], higher: Mapping[str, Any], at: Path, origins: dict[Path, Origin]
+) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in higher.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merged(merged[key], value, (*at, key), origins)
+        else:
+            if key in merged:
+                _forget((*at, key), origins)
+            merged[key] = value
+    return merged
+
+
+def _forget(path: Path, origins: dict[Path, Origin]) -> None:
+    """Take out the origins of a value that is replaced, and of all that lay in it."""
+    for other in [other for other in origins if other[: len(path)] == path]:
+        del origins[other]
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def paths_of(values: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
+    """Yield the path of every name in nested mappings."""
+    for key, value in values.items():
+        yield (*above, key)
+        if isinstance(value, Mapping):
+            yield from paths_of(value, (*above, key))
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Put the place before the message of a `ConfigurationError` that is raised inside."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1) or difflib.get_close_matches(name.lower(), names, n=1)
+    return close[0] if close else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the hint for an unknown name: the nearest valid one, or all of them."""
+    names = sorted(known)
+    close = nearest(name, names)
+    if close:
+        return f"Did you mean {close}?"
+    return f"Known here: {', '.join(names)}." if names else "Take it out: nothing is known here."
