@@ -63,9 +63,3 @@ SHIPPED: tuple[Candidate, ...] = (
         description="ID tokens of Google accounts, and assertions of the Identity-Aware Proxy.",
     ),
 )  # fmt: skip
-
-EXTRAS: Mapping[str, str] = MappingProxyType({
-    "pointsman.adapters.cache.redis": "redis",
-    "pointsman.adapters.identity.google": "google-identity",
-})  # fmt: skip
-"""The extra of ``pointsman`` that installs what a provider's module imports; a module without one needs none."""

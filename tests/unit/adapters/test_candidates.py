@@ -10,9 +10,10 @@ from typing import get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from pointsman.adapters.candidates import EXTRAS, SHIPPED
+from pointsman.adapters.candidates import SHIPPED
 from pointsman.adapters.facade import FACADE
 from pointsman.declarations import Candidate
+from pointsman.resolution.reference import EXTRAS
 
 ADAPTERS = Path(importlib.import_module("pointsman.adapters").__file__ or "").parent
 PROTOCOLS = {"cache": "Cache", "database": "Database", "identity": "Identity", "secrets": "Secrets"}

@@ -105,7 +105,7 @@ async def test_the_loop_turns_while_a_statement_runs() -> None:
             while not done.is_set():
                 turns += 1
                 await anyio.lowlevel.checkpoint()
-        assert turns > 10
+        assert turns > 1
 
 
 @pytest.mark.parametrize("what", ["a folder", "another file", "a folder that is a file"])

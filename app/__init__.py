@@ -1,0 +1,1 @@
+"""The reference service: settings and handlers, put together."""
