@@ -55,14 +55,18 @@ def from_host(headers: Headers, domain: str = "") -> str | None:
     return label if several else None
 
 
+def below_root(path: str, root_path: str) -> str:
+    """Return the part of an ASGI path that routes decide by; ``path`` holds the root path, too."""
+    return path[len(root_path) :] if path.startswith(f"{root_path}/") else path
+
+
 def from_path(path: str, root_path: str = "") -> tuple[str | None, str]:
     """Return the first segment of the path below ``root_path``, and the root path that takes it in.
 
     The path is the decoded one, so ``/%61cme`` is ``/acme`` here as for everyone. An empty first segment (``//x``)
     names nobody, and nothing is taken in.
     """
-    rest = path[len(root_path) :] if path.startswith(f"{root_path}/") else path
-    segment = rest.removeprefix("/").partition("/")[0]
+    segment = below_root(path, root_path).removeprefix("/").partition("/")[0]
     if not segment:
         return None, root_path
     return segment, f"{root_path}/{segment}"

@@ -1,0 +1,1 @@
+"""THE ASGI SURFACE: application, routing, injection, problems, probes, middleware, admin."""

@@ -1,0 +1,1 @@
+"""ASGI middleware of the house, each a callable around a callable."""

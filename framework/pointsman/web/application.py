@@ -1,0 +1,153 @@
+"""The ASGI application: settings and handlers, put together.
+
+Nothing is loaded or made when it is declared: the server's lifespan starts it, or else the first request. It can be
+started again after it has ended, with a new runtime each time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from pointsman.errors import ConfigurationError, NoCatalog
+from pointsman.runtime.inclusion import collect
+from pointsman.runtime.runtime import Runtime
+from pointsman.web.assembly import Alone, Assembly, Attached, Operators, Plan
+from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
+from pointsman.web.routing import Part, Router
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pointsman.runtime.runtime import StrPath
+    from pointsman.runtime.settings import Settings
+
+Lifespan: TypeAlias = Callable[[Runtime], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+
+class Pointsman(Router):
+    """The ASGI application.
+
+    Args:
+        settings: Loaded settings, the folder of their files, or None for ``settings/`` if there is one.
+        include: Modules, routers, candidates and marked factories; each counts once.
+        routes: Starlette routes, after those of the routers.
+        middleware: Around all routes; sees every request, refused ones too, and finds the components in the scope.
+        inner: Serves what no route does: Starlette, FastAPI, or any ASGI application.
+        lifespan: Entered when the runtime stands; what it yields becomes ``request.state``.
+    """
+
+    __pointsman_router__: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        settings: Settings | StrPath | None = None,
+        *,
+        include: Iterable[Part] = (),
+        routes: Sequence[BaseRoute] = (),
+        middleware: Sequence[Middleware] = (),
+        inner: ASGIApp | None = None,
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._routes = tuple(routes)
+        self._middleware = tuple(middleware)
+        self._inner = inner
+        self._lifespan = lifespan
+        self._runtime: Runtime | None = None
+        self._assembly: Assembly | None = None
+        self._life = Life(self._live)
+        self._has_lifespan = False
+        self.include(*include)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of this run; made, not started, where there is none yet.
+
+        Raises:
+            ConfigurationError: A setting, a declaration or a selection is wrong.
+        """
+        if self._runtime is None:
+            self._runtime = Runtime(self._settings, include=self.parts)
+        return self._runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a lifespan, a request or a websocket.
+
+        Raises:
+            ConfigurationError: The application cannot be put together.
+        """
+        if scope["type"] == "lifespan":
+            self._has_lifespan = True
+            await serve_lifespan(self._life, lambda: self.assembly.settings.startup_wait_s, receive, send)
+            self._has_lifespan = False
+            return
+        scope["app"] = self
+        if self._life.state:
+            scope["state"] = {**self._life.state, **scope.get("state", {})}
+        await self.assembly.stack(scope, receive, send)
+
+    @property
+    def assembly(self) -> Assembly:
+        """What serves in this run; put together where it is not.
+
+        Raises:
+            ConfigurationError: A setting, a route or a handler is wrong.
+        """
+        if self._assembly is None:
+            routers = tuple(router for router in collect(self.parts).routers if isinstance(router, Router))
+            plan = Plan((self, *routers), self._routes, self._middleware, self._inner)
+            assembly = Assembly(self.runtime, plan, prompt=self._start, environment=os.environ)
+            if (operators := self.operators(assembly)) is not None:
+                assembly.mount(operators)
+            self._assembly = assembly
+        return self._assembly
+
+    def operators(self, assembly: Assembly) -> Operators | None:
+        """Return the operators' routes; None where no authenticator is configured."""
+        return None
+
+    @asynccontextmanager
+    async def attached(self, runtime: Runtime) -> AsyncGenerator[Attached]:
+        """Attach control for the time of the run, where a store is configured."""
+        yield Alone()
+
+    def _refuse_late(self, what: str) -> None:
+        if self._assembly is not None or (self._runtime is not None and what.startswith("include")):
+            raise ConfigurationError(f"{what} comes too late: it is read once, when the application starts.")
+
+    async def _start(self) -> None:
+        """Start where no lifespan did, single flight.
+
+        Raises:
+            NoCatalog: It takes longer than ``web.startup_wait_s``, and goes on.
+            PointsmanError: The start has failed; the next call tries again.
+        """
+        if self._life.stands:
+            return
+        wait_s = 0.0 if self._has_lifespan else self.assembly.settings.startup_wait_s
+        if not await self._life.start(wait_s):
+            raise NoCatalog("The service is starting.")
+
+    @asynccontextmanager
+    async def _live(self) -> AsyncGenerator[Mapping[str, Any]]:
+        """Hold everything that this run lives by; what was entered last is left first."""
+        assembly = self.assembly
+        state: dict[str, Any] = {}
+        try:
+            async with AsyncExitStack() as stack:
+                assembly.attached = await stack.enter_async_context(self.attached(assembly.runtime))
+                await stack.enter_async_context(assembly.runtime)
+                if self._lifespan is not None:
+                    entered = await stack.enter_async_context(self._lifespan(assembly.runtime))
+                    state.update(entered or {})
+                if self._inner is not None:
+                    await stack.enter_async_context(inner_lifespan(self._inner, state))
+                yield state
+        finally:
+            self._runtime = self._assembly = None

@@ -1,0 +1,194 @@
+"""Put together what serves in one run of an application: the runtime, and the ASGI callables around its routes.
+
+From outside in: probes, operators' routes, the boundary where exceptions end, the admission, the user's middleware, a
+boundary again (so that this middleware sees every error as an answer), the gate, and the routes with what is behind
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from starlette.requests import HTTPConnection
+
+from pointsman.adapters.identity.protocol import IDENTITY
+from pointsman.declarations import Use
+from pointsman.errors import NoCatalog
+from pointsman.tenancy.policy import Tenancy, check
+from pointsman.tenancy.settings import TenancySettings
+from pointsman.web.dispatch import Dispatch
+from pointsman.web.inner import Inner
+from pointsman.web.middleware.admission import Admission, Gate
+from pointsman.web.middleware.boundary import Boundary
+from pointsman.web.mounting import Mounted
+from pointsman.web.probes import Condition, Probes
+from pointsman.web.routing import Router, compiled, uses_of
+from pointsman.web.settings import DebugSettings, WebSettings
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
+
+    from pointsman.runtime.runtime import Runtime
+    from pointsman.tenancy.policy import Claims, Contradiction
+
+
+class Attached(Protocol):
+    """What steers this replica from outside, where control is attached."""
+
+    async def before_request(self) -> None:
+        """Let a refresh that is due happen. Never raises, and waits a second at most."""
+
+    def has_catalog(self) -> bool:
+        """Return whether there is something to serve from."""
+
+
+class Alone:
+    """No control: what the image says is served."""
+
+    async def before_request(self) -> None:
+        """Do nothing: nothing changes from outside."""
+
+    def has_catalog(self) -> bool:
+        """Return that the image's own catalog stands."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """The operators' routes: an application, and where it is mounted (``/admin``)."""
+
+    prefix: str
+    app: ASGIApp
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the user put together."""
+
+    routers: Sequence[Router] = ()
+    routes: Sequence[BaseRoute] = ()
+    middleware: Sequence[Middleware] = ()
+    inner: ASGIApp | None = None
+
+
+class Assembly:
+    """All that serves in one run.
+
+    Args:
+        runtime: Not yet started.
+        plan: What the user put together.
+        prompt: Starts the run where nothing did.
+        environment: The process environment.
+
+    Raises:
+        ConfigurationError: A setting, a route or a handler is wrong.
+
+    Attributes:
+        attached: Control, once it is attached.
+        stack: The outermost ASGI callable.
+    """
+
+    def __init__(
+        self, runtime: Runtime, plan: Plan, *, prompt: Callable[[], Awaitable[None]], environment: Mapping[str, str]
+    ) -> None:
+        self.runtime = runtime
+        self.attached: Attached = Alone()
+        self.settings = runtime.settings.section(WebSettings)
+        self._start = prompt
+        self._scrub = runtime.scrubber.scrub
+        tenancy = self._tenancy(environment)
+        routes = [*compiled(plan.routers, max_body_bytes=self.settings.max_body_bytes), *plan.routes]
+        runtime.require((use, where) for use, where, required in uses_of(routes) if required)
+        self.stack = self._stacked(routes, plan, tenancy)
+
+    def mount(self, operators: Operators) -> None:
+        """Serve the operators' routes, before tenancy."""
+        self.stack = Mounted(self.stack, operators.prefix, operators.app)
+
+    async def prompt(self) -> None:
+        """Start where nothing did, and let a refresh that is due happen.
+
+        Raises:
+            NoCatalog: The start is not over.
+            PointsmanError: The start has failed.
+        """
+        await self._start()
+        await self.attached.before_request()
+
+    def condition(self) -> Condition:
+        """Return how this replica is: a vendor that fails, or a head that is stale, degrades it."""
+        runtime = self.runtime
+        if runtime.state != "serving" or not self.attached.has_catalog():
+            return "unavailable"
+        statuses = runtime.lifecycle.board.as_dict().values()
+        sick = any(status["state"] == "failed" or status["last_health"] is False for status in statuses)
+        return "degraded" if sick or runtime.is_stale() or runtime.snapshot.catalog.outages else "ok"
+
+    async def _admitted(self) -> None:
+        await self.prompt()
+        if self.runtime.state == "stopping" or not self.attached.has_catalog():
+            raise NoCatalog("There is no catalog to serve from.")
+
+    def _stacked(self, routes: Sequence[BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
+        behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)
+        app: ASGIApp = Boundary(Gate(Dispatch(routes, behind)), scrub=self._scrub)
+        for middleware, args, kwargs in reversed(plan.middleware):
+            app = middleware(app, *args, **kwargs)
+        app = Admission(
+            app,
+            runtime=self.runtime,
+            tenancy=tenancy,
+            prompt=self._admitted,
+            resolution_header=self.runtime.settings.section(DebugSettings).resolution_header,
+        )
+        app = Boundary(app, scrub=self._scrub)
+        return Probes(
+            app,
+            started=lambda: self.runtime.state != "starting",
+            condition=self.condition,
+            prompt=self.prompt,
+        )
+
+    def _tenancy(self, environment: Mapping[str, str]) -> Tenancy:
+        settings = self.runtime.settings.section(TenancySettings)
+        check(settings, environment)
+        if settings.identity:
+            self.runtime.require([(Use(IDENTITY, provider=settings.identity), "tenancy.identity")])
+        return Tenancy(
+            settings,
+            tenants=_Declared(self.runtime),
+            verify=_verifier(self.runtime, settings.identity) if settings.identity else None,
+            connection=HTTPConnection,
+            audit=self._audit,
+        )
+
+    def _audit(self, found: Contradiction) -> None:
+        self.runtime.events.tell("tenant-contradicted", alarm=True, tenant=found.claimed, named=found.named)
+
+
+class _Declared:
+    """The tenants of the catalog in force."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def known_tenant(self, tenant_id: str, /) -> bool:
+        return self._runtime.snapshot.catalog.knows(tenant_id)
+
+    def declares_tenants(self) -> bool:
+        return self._runtime.snapshot.catalog.declares_tenants
+
+
+def _verifier(runtime: Runtime, provider: str) -> Callable[[str], Awaitable[Claims]]:
+    """Return the verification of tokens by a provider of ``adapter/identity``, which the image alone may bring."""
+
+    async def verify(token: str) -> Mapping[str, Any]:
+        async with runtime.components() as its:
+            identity = await its.get(IDENTITY, provider=provider)
+            return await identity.verify_token(token)
+
+    return verify

@@ -1,0 +1,181 @@
+"""Call handlers with what they ask for.
+
+Each handler is compiled once into an ASGI endpoint that holds its plan; a request walks the plan, and decides nothing
+that the signature has decided. Inputs are read before components are made, and all their errors are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from anyio import to_thread
+from starlette.datastructures import QueryParams
+from starlette.requests import HTTPConnection, Request
+from starlette.websockets import WebSocket
+
+from pointsman.errors import ConfigurationError, InputError, TenantError
+from pointsman.web.access import components
+from pointsman.web.bodies import JsonBody, replayed
+from pointsman.web.parameters import Kind, Parameters, is_async, read_parameters
+from pointsman.web.results import Results
+from pointsman.web.values import REQUIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.types import Receive, Scope, Send
+
+    from pointsman.runtime.access import Components
+
+Handler: TypeAlias = Callable[..., Any]
+Arguments: TypeAlias = dict[str, Any]
+_CONNECTIONS: Mapping[Kind, Callable[[Scope, Receive, Send], Any]] = {
+    "request": Request,
+    "websocket": WebSocket,
+    "connection": lambda scope, receive, send: HTTPConnection(scope),
+    "components": lambda scope, receive, send: components(scope),
+}
+
+
+class Injection:
+    """Finds the arguments of one handler; concurrent requests share it."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self._values = parameters.values
+        self._query = any(value.place == "query" for value in parameters.values)
+        self._tenants = parameters.tenants
+        self._needs = tuple((need.name, need.use, need.optional) for need in parameters.needs)
+        self._connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
+
+    def read(self, scope: Scope, arguments: Arguments) -> tuple[dict[str, str], ...]:
+        """Add what path and query carry, and return what is wrong with it."""
+        errors: tuple[dict[str, str], ...] = ()
+        path = scope["path_params"]
+        query = QueryParams(scope["query_string"]) if self._query else None
+        for value in self._values:
+            texts = query.getlist(value.name) if query is not None and value.place == "query" else [path[value.name]]
+            if texts:
+                arguments[value.name], found = value.read(texts)
+                errors += found
+            elif value.default is REQUIRED:
+                errors += value.missing()
+            else:
+                arguments[value.name] = value.default
+        return errors
+
+    def connect(self, scope: Scope, receive: Receive, send: Send, arguments: Arguments) -> None:
+        """Add the connection in the forms that the handler asks for."""
+        for name, made in self._connections:
+            arguments[name] = made(scope, receive, send)
+
+    async def obtain(self, given: Components, arguments: Arguments) -> None:
+        """Add the tenant and the components.
+
+        Raises:
+            TenantError: The handler needs a tenant, and there is none (400).
+            PointsmanError: A component cannot be had.
+        """
+        for name, optional in self._tenants:
+            if given.tenant is None and not optional:
+                raise TenantError("Expected a tenant: this route serves tenants only.")
+            arguments[name] = given.tenant
+        for name, use, optional in self._needs:
+            arguments[name] = await (given.obtain_optional(use) if optional else given.obtain(use))
+
+
+class HttpEndpoint:
+    """An ASGI application that serves one handler's requests."""
+
+    def __init__(self, handler: Handler, injection: Injection, results: Results, body: JsonBody | None) -> None:
+        self.handler = handler
+        self.parameters = injection.parameters
+        self._injection = injection
+        self._results = results
+        self._body = body
+        self._inputs = bool(injection.parameters.values or body)
+        self._call = handler if is_async(handler) else partial(_in_thread, handler)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; its background task runs before the components are let go."""
+        arguments: Arguments = {}
+        if self._inputs:
+            receive = await self._read(scope, receive, arguments)
+        self._injection.connect(scope, receive, send, arguments)
+        await self._injection.obtain(components(scope), arguments)
+        response = self._results(await self._call(**arguments))
+        await response(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, arguments: Arguments) -> Receive:
+        """Add path, query and body.
+
+        Raises:
+            InputError: Something is wrong with one of them; the errors of all are told at once.
+        """
+        errors = self._injection.read(scope, arguments)
+        if self._body is not None:
+            arguments[self._body.name], found, body = await self._body.read(scope, receive)
+            errors += found
+            receive = replayed(body, receive)
+        if errors:
+            raise InputError("The request does not have the declared shape.", errors=errors)
+        return receive
+
+
+class WebSocketEndpoint:
+    """An ASGI application that serves one handler's websockets."""
+
+    def __init__(self, handler: Handler, injection: Injection) -> None:
+        self.handler = handler
+        self.parameters = injection.parameters
+        self._injection = injection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one websocket to its end; what is refused is refused before it is accepted."""
+        arguments: Arguments = {}
+        if errors := self._injection.read(scope, arguments):
+            raise InputError("The request does not have the declared shape.", errors=errors)
+        self._injection.connect(scope, receive, send, arguments)
+        await self._injection.obtain(components(scope), arguments)
+        await self.handler(**arguments)
+
+
+def http_endpoint(handler: Handler, path: Collection[str], *, status: int, max_body_bytes: int) -> HttpEndpoint:
+    """Compile a handler of requests.
+
+    Args:
+        handler: A synchronous one runs in a thread.
+        path: The names in its route's path.
+        status: The route's.
+        max_body_bytes: The cap of a body that is injected; a handler that reads the request itself has none.
+
+    Raises:
+        ConfigurationError: A parameter can be given nothing, or its annotation cannot be validated.
+    """
+    parameters = read_parameters(handler, path)
+    try:
+        body = next((JsonBody(wanted, max_body_bytes) for wanted in parameters.bodies), None)
+        results = Results(parameters.returns, status)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{parameters.where}: {error.message}") from error
+    return HttpEndpoint(handler, Injection(parameters), results, body)
+
+
+def websocket_endpoint(handler: Handler, path: Collection[str]) -> WebSocketEndpoint:
+    """Compile a handler of websockets.
+
+    Raises:
+        ConfigurationError: A parameter can be given nothing, or the handler is not asynchronous.
+    """
+    parameters = read_parameters(handler, path, "websocket")
+    if not is_async(handler):
+        raise ConfigurationError(
+            f"{parameters.where} serves a websocket, and is not asynchronous.", hint="Write `async def`."
+        )
+    return WebSocketEndpoint(handler, Injection(parameters))
+
+
+async def _in_thread(handler: Handler, **arguments: Any) -> Any:
+    return await to_thread.run_sync(partial(handler, **arguments))

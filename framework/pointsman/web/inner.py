@@ -1,0 +1,92 @@
+"""Serve another ASGI application behind our surface, so that a refusal of ours is no 500 of theirs.
+
+To Starlette and FastAPI our handler is added. Any other framework may turn an exception that it does not know into a
+500 of its own; one that follows a refusal of ours is replaced by the problem.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import HTTPConnection, Request
+
+from pointsman.errors import PointsmanError
+from pointsman.web.access import components
+from pointsman.web.middleware.boundary import report
+from pointsman.web.problems import Problem, Scrub, problem_of
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pointsman.runtime.access import Components
+
+_OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-encoding", b"etag", b"transfer-encoding"})
+
+
+class Inner:
+    """Another application; what it makes of our refusals is mended.
+
+    Args:
+        app: Starlette, FastAPI, or any ASGI application.
+        scrub: Takes secrets out of what is told.
+    """
+
+    def __init__(self, app: ASGIApp, *, scrub: Scrub = str) -> None:
+        self._app = app
+        self._scrub = scrub
+        _teach(app, scrub)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and answer with the problem where a 500 follows a refusal of ours."""
+        its = components(scope)
+        told: PointsmanError | None = None
+
+        async def mended(message: Message) -> None:
+            nonlocal told
+            if told is not None:
+                return  # the rest of the answer that was replaced
+            if message["type"] == "http.response.start" and message["status"] == 500 and (last := refusal(its)):
+                told = last
+                report(told, scope, self._scrub)
+                problem = problem_of(told, instance=scope["path"], scrub=self._scrub)
+                await _replace(problem, message, scope, receive, send)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, mended)
+        except Exception as error:
+            if told is None or told not in (error, error.__cause__, error.__context__):
+                raise
+
+
+def refusal(its: Components) -> PointsmanError | None:
+    """Return the last error with which these components refused something."""
+    found: PointsmanError | None = getattr(its, "refusal", None)
+    return found
+
+
+async def _replace(problem: Problem, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the problem with those headers of the replaced answer that do not describe its body."""
+    response = problem.response()
+    response.raw_headers.extend(pair for pair in message.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY)
+    await response(scope, receive, send)
+
+
+def _teach(app: Any, scrub: Scrub) -> None:
+    """Add our handler to Starlette's or FastAPI's, unless the user has one."""
+    from starlette.applications import Starlette
+
+    if not isinstance(app, Starlette):
+        return
+
+    async def refused(connection: HTTPConnection, error: Exception) -> Response:
+        if not isinstance(connection, Request):
+            raise error  # a websocket's refusal is answered at the boundary
+        problem = problem_of(error, instance=connection.scope["path"], scrub=scrub)
+        if problem.status >= 500:
+            report(error, connection.scope, scrub)
+        return problem.response()
+
+    app.exception_handlers.setdefault(PointsmanError, refused)

@@ -1,0 +1,95 @@
+"""Where exceptions end: every error that comes out of the application becomes one answer.
+
+The one broad ``except`` of the web layer. What the client has already been told cannot be taken back: once an answer
+has begun, its error goes on to the server, which breaks the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
+
+from pointsman.errors import PointsmanError
+from pointsman.web.problems import Problem, Scrub, problem_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+_GONE = (ClientDisconnect, WebSocketDisconnect)
+_DENIAL = "websocket.http.response"
+_ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.close"})
+
+POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
+"""Codes of closing. Source: RFC 6455, 7.4.1, and the IANA registry."""
+
+
+class Boundary:
+    """Turns errors into problems; a client that has gone is told nothing.
+
+    Args:
+        app: What may raise.
+        scrub: Takes secrets out of what is told.
+    """
+
+    def __init__(self, app: ASGIApp, *, scrub: Scrub = str) -> None:
+        self._app = app
+        self._scrub = scrub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a websocket, to an answer in any case."""
+        answered = accepted = False
+
+        async def watched(message: Message) -> None:
+            nonlocal answered, accepted
+            answered = answered or message["type"] in _ANSWERS
+            accepted = accepted or message["type"] == "websocket.accept"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except _GONE:
+            return
+        except Exception as error:
+            if answered:
+                raise
+            if isinstance(error, WebSocketException):
+                await send({"type": "websocket.close", "code": error.code, "reason": error.reason})
+                return
+            problem = problem_of(error, instance=scope["path"], scrub=self._scrub)
+            if problem.status >= 500:
+                report(error, scope, self._scrub)
+            await answer(problem, scope, receive, send, accepted=accepted)
+
+
+def report(error: Exception, scope: Scope, scrub: Scrub) -> None:
+    """Log what the caller is not told; where it was raised matters only for what nobody foresaw."""
+    where = f"{scope.get('method', 'WEBSOCKET')} {scope['path']!a}"
+    if isinstance(error, PointsmanError):
+        _log.warning("%s: %s", where, scrub(error.render()))
+    elif isinstance(error, HTTPException):
+        _log.warning("%s: %s", where, scrub(str(error)))
+    else:
+        _log.error("%s: %s", where, type(error).__name__, exc_info=error)
+
+
+async def answer(problem: Problem, scope: Scope, receive: Receive, send: Send, *, accepted: bool) -> None:
+    """Send a problem by what the protocol still allows: an answer, or the code of a websocket's end.
+
+    A websocket that is not yet accepted gets the problem where the server can deny with an answer.
+    """
+    if scope["type"] == "http" or (not accepted and _DENIAL in scope.get("extensions", {})):
+        await problem(scope, receive, send)
+        return
+    await send({"type": "websocket.close", "code": closing_code(problem), "reason": problem.title})
+
+
+def closing_code(problem: Problem) -> int:
+    """Return the code with which a websocket ends for a problem."""
+    if problem.status < 500:
+        return POLICY_VIOLATION
+    return TRY_AGAIN_LATER if problem.retryable else INTERNAL_ERROR

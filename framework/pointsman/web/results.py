@@ -1,0 +1,85 @@
+"""Turn what a handler returns into a response.
+
+A ``Response`` is sent as it is, ``str`` as text, ``None`` as nothing, all else as JSON. Decided once for each type that
+a handler has returned, not at each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin
+
+import msgspec
+from starlette.responses import PlainTextResponse, Response
+
+Render: TypeAlias = Callable[[Any], Response]
+_BODILESS = frozenset({204, 205, 304})
+
+
+class Results:
+    """The results of one handler.
+
+    Args:
+        returns: Its return annotation; where it names a pydantic model, that decides which fields are sent.
+        status: The route's. A result without a body is 204 under 200; one with a body is 200 under 204.
+    """
+
+    def __init__(self, returns: Any, status: int) -> None:
+        self._status = 200 if status in _BODILESS else status
+        self._empty_status = 204 if status == 200 else status
+        self._dump = _dumping(returns)
+        self._renders: dict[type, Render] = {}
+
+    def __call__(self, result: object) -> Response:
+        """Return the response that carries a result.
+
+        Raises:
+            TypeError, ValueError: It is nothing that JSON can say, or not what the handler declares.
+        """
+        kind = type(result)
+        render = self._renders.get(kind) or self._renders.setdefault(kind, self._rendering(kind))
+        return render(result)
+
+    def _rendering(self, kind: type) -> Render:
+        if issubclass(kind, Response):
+            return _as_it_is
+        if kind is NoneType:
+            return lambda _: Response(status_code=self._empty_status)
+        if issubclass(kind, str):
+            return lambda text: PlainTextResponse(text, self._status)
+        return lambda value: Response(self._dump(value), self._status, media_type="application/json")
+
+
+def _as_it_is(response: Response) -> Response:
+    return response
+
+
+def _dumping(returns: Any) -> Callable[[Any], bytes]:
+    """Return how JSON is written: by the declared type where it has a pydantic model in it, else by the value."""
+    parts = get_args(returns) if get_origin(returns) in {Union, UnionType} else (returns,)
+    declared = [part for part in parts if not (isinstance(part, type) and issubclass(part, Response | NoneType))]
+    if not any(map(_has_model, declared)):
+        return _dump
+    from pointsman.web.validation import dump_of
+
+    return dump_of(Union[tuple(declared)])  # noqa: UP007 - made of values
+
+
+def _has_model(annotation: Any) -> bool:
+    return hasattr(annotation, "__pydantic_serializer__") or any(map(_has_model, get_args(annotation)))
+
+
+def _dump(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=_foreign)
+
+
+def _foreign(value: Any) -> object:
+    """Return what msgspec knows in place of a value that it does not know."""
+    if hasattr(type(value), "__pydantic_serializer__"):
+        return value.__pydantic_serializer__.to_python(value, mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"A {type(value).__name__} is nothing that JSON can say.")
