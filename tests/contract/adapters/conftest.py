@@ -88,7 +88,8 @@ def _memory() -> CacheUnderTest:
 
 
 def _fake_pool(server: FakeServer) -> BlockingConnectionPool:
-    return BlockingConnectionPool(connection_class=FakeAsyncRedisConnection, server=server, protocol=2)
+    options = open_pool(RedisCacheSettings(url="redis://fake")).connection_kwargs | {"server": server}
+    return BlockingConnectionPool(connection_class=FakeAsyncRedisConnection, **options)
 
 
 @asynccontextmanager

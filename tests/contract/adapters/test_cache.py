@@ -28,7 +28,7 @@ async def test_what_is_set_is_got_byte_for_byte(cache: Cache) -> None:
     assert await cache.get("absent") is None
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "ü/☃", "a*b?[c]\\", "\r\n", "x" * 2000])
+@pytest.mark.parametrize("key", ["", " ", "a b", "ü/☃", "a*b?[c]\\", "\r\n", "\ud800", "x" * 2000])
 async def test_any_text_is_a_key(cache: Cache, key: str) -> None:
     await cache.set(key, b"1")
     assert await cache.get_many([key, "other"]) == {key: b"1"}

@@ -90,7 +90,10 @@ async def test_who_does_not_say_that_it_rotates_refuses_to(secrets: Secrets) -> 
     assert await secrets.get_secret("TOKEN") == "s3cret"
 
 
-async def test_an_empty_value_is_never_stored(secrets: Secrets) -> None:
-    with pytest.raises(ProviderError):
-        await secrets.rotate("TOKEN", "")
+@pytest.mark.parametrize("value", ["", "n3w\ud800"])
+async def test_a_value_that_is_empty_or_no_text_is_never_stored_nor_shown(secrets: Secrets, value: str) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await secrets.rotate("TOKEN", value)
+    assert "n3w" not in str(caught.value)
+    assert caught.value.__cause__ is None
     assert await secrets.get_secret("TOKEN") == "s3cret"

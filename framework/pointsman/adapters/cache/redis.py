@@ -161,6 +161,7 @@ def open_pool(settings: RedisCacheSettings) -> BlockingConnectionPool:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "decode_responses": False,
+        "encoding_errors": "surrogatepass",  # any text is a key
     }
     return BlockingConnectionPool(**options)
 

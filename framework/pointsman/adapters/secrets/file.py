@@ -14,7 +14,7 @@ from typing import Annotated
 from anyio import to_thread
 from pydantic import BaseModel, Field
 
-from pointsman.adapters.secrets.names import check_latest, check_name, missing
+from pointsman.adapters.secrets.names import check_latest, check_name, decoded, encoded, missing
 from pointsman.adapters.secrets.protocol import LATEST, Secrets
 from pointsman.errors import ProviderError, ProviderUnavailable
 
@@ -63,9 +63,9 @@ class FileSecrets(Secrets):
             ProviderUnavailable: The folder cannot be written.
         """
         check_name(name, "file")
-        if not value:
-            raise missing(name, "file", "a value that is not empty")
-        await to_thread.run_sync(self._replace, name, value)
+        body = encoded(name, value, "file")
+        self._check_size(name, len(body))
+        await to_thread.run_sync(self._replace, name, body)
         return LATEST
 
     async def health(self) -> bool:
@@ -79,15 +79,11 @@ class FileSecrets(Secrets):
                 raise missing(name, "file", f"the file {name} in the folder of provider_settings secrets/file")
             with path.open("rb") as file:
                 body = file.read(self._max_bytes + 2).removesuffix(b"\n")
-            self._check_size(name, len(body))
-            if not body:
-                raise missing(name, "file", f"what the file {name} holds")
-            return body.decode()
+        self._check_size(name, len(body))
+        return decoded(name, body, "file")
 
-    def _replace(self, name: str, value: str) -> None:
+    def _replace(self, name: str, body: bytes) -> None:
         with _translated(name):
-            body = value.encode()
-            self._check_size(name, len(body))
             descriptor, fresh = tempfile.mkstemp(dir=self._folder, prefix=".")
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -115,9 +111,6 @@ def _translated(name: str) -> Iterator[None]:
     """Turn the system's errors into ours; none of their texts holds a value."""
     try:
         yield
-    except UnicodeError:
-        # its cause would carry the value along
-        raise ProviderError(f"adapter/secrets=file: expected UTF-8 in secret {name!r}, found none.") from None
     except OSError as error:
         raise ProviderUnavailable(
             f"adapter/secrets=file: expected to read or write secret {name!r}, found {error.strerror}.",

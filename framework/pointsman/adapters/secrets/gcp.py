@@ -21,7 +21,7 @@ from google.cloud.secretmanager_v1 import ListSecretVersionsRequest, SecretPaylo
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client
 from pydantic import BaseModel, Field
 
-from pointsman.adapters.secrets.names import check_name, missing
+from pointsman.adapters.secrets.names import check_name, decoded, encoded
 from pointsman.adapters.secrets.protocol import LATEST, Secrets
 from pointsman.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
@@ -106,15 +106,13 @@ class GcpSecrets(Secrets):
         """Add a version and return its number; never retried, since each try would add one.
 
         Raises:
-            ProviderError: The secret does not exist, the value is empty, or we may not write it.
+            ProviderError: The secret does not exist, the value is empty or no text, or we may not write it.
             ProviderUnavailable: The service refused for now.
             ProviderTimeout: It did not answer within ``timeout_s``; the version may be there.
         """
-        if not value:
-            raise missing(name, _PROVIDER, "a value that is not empty")
-        parent = self._path(name)
+        parent, data = self._path(name), encoded(name, value, _PROVIDER)
         with _translated(f"rotating {name!r}", self._timeout_s):
-            return await to_thread.run_sync(self._add, parent, value.encode(), abandon_on_cancel=True)
+            return await to_thread.run_sync(self._add, parent, data, abandon_on_cancel=True)
 
     def _path(self, name: str) -> str:
         check_name(name, _PROVIDER)
@@ -143,15 +141,7 @@ def _text(name: str, payload: SecretPayload) -> str:
         raise ProviderUnavailable(
             f"adapter/secrets={_PROVIDER}: expected the checksum of secret {name!r} to fit what arrived, found another."
         )
-    if not payload.data:
-        raise missing(name, _PROVIDER, f"a version of secret {name} that is not empty")
-    try:
-        return payload.data.decode()
-    except UnicodeDecodeError:
-        # its cause would carry the value along
-        raise ProviderError(
-            f"adapter/secrets={_PROVIDER}: expected UTF-8 in secret {name!r}, found other bytes."
-        ) from None
+    return decoded(name, payload.data, _PROVIDER)
 
 
 def connect(settings: GcpSecretsSettings) -> Client:

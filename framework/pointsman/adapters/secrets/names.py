@@ -36,6 +36,39 @@ def check_latest(name: str, version: str | None, provider: str) -> None:
         )
 
 
+def encoded(name: str, value: str, provider: str) -> bytes:
+    """Return a new value as it is stored.
+
+    Raises:
+        ProviderError: It is empty, or no text.
+    """
+    if not value:
+        raise missing(name, provider, "a value that is not empty")
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise no_text(name, provider) from None  # its cause would carry the value along
+
+
+def decoded(name: str, body: bytes, provider: str) -> str:
+    """Return a value that was stored.
+
+    Raises:
+        ProviderError: It is empty, or no text.
+    """
+    if not body:
+        raise missing(name, provider, "a value that is not empty")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise no_text(name, provider) from None  # its cause would carry the value along
+
+
+def no_text(name: str, provider: str) -> ProviderError:
+    """Return the error for a secret that is not UTF-8."""
+    return ProviderError(f"adapter/secrets={provider}: expected UTF-8 in secret {name!r}, found something else.")
+
+
 def missing(name: str, provider: str, where: str) -> ProviderError:
     """Return the error for a secret that is absent or empty; ``where`` is what would supply it."""
     return ProviderError(
