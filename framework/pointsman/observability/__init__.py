@@ -1,0 +1,1 @@
+"""WHAT HAPPENED: events, log lines, spans and metrics; never decides anything."""

@@ -1,0 +1,69 @@
+"""What the request under way is, for the log lines that it writes.
+
+Set once a request, read only when a line is written: nothing is parsed or formatted before. Never decides anything:
+the tenant here is a label, and access to components does not look at it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.ASCII)
+_SAMPLED: Final = 0x01
+
+
+class Trace(NamedTuple):
+    """Where a line belongs: 32 and 16 hexadecimal digits, and whether the trace is recorded."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request's labels; written by the request alone, as it learns them.
+
+    Attributes:
+        traceparent: The header as it came; parsed when a line needs it.
+        catalog: ``<manifest version>.<cseq>``.
+    """
+
+    traceparent: str = ""
+    tenant: str = ""
+    catalog: str = ""
+
+
+CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_request", default=None)
+"""The request under way; whoever sets it resets it when the request has ended."""
+
+
+def parse_traceparent(text: str) -> Trace | None:
+    """Return what a ``traceparent`` header says, or ``None`` where it is not valid. Never raises.
+
+    Source: W3C Trace Context 1, 3.2.2.
+    """
+    found = _TRACEPARENT.fullmatch(text)
+    if found is None:
+        return None
+    version, trace_id, span_id, flags = found.groups()
+    malformed = version == "ff" or (version == "00" and len(text) != len("00-") + 32 + 1 + 16 + 1 + 2)
+    if malformed or not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    return Trace(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def current_trace() -> Trace | None:
+    """Return the current span where OpenTelemetry has one, else what the request's header says."""
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry.trace import get_current_span
+
+        span = get_current_span().get_span_context()
+        if span.is_valid:
+            return Trace(f"{span.trace_id:032x}", f"{span.span_id:016x}", bool(span.trace_flags & _SAMPLED))
+    request = CURRENT.get()
+    return parse_traceparent(request.traceparent) if request is not None and request.traceparent else None

@@ -1,0 +1,131 @@
+"""Spans around what is worth a span: a first resolution, a swap, a refresh.
+
+OpenTelemetry's interface only, and only where the process has loaded it: nothing here imports it first, so that a
+service without an exporter pays one look-up. Never records the message of an error: it might tell what a caller sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from pointsman.errors import MissingExtraError, PointsmanError
+
+if TYPE_CHECKING:
+    from pointsman.observability.exporting import Exporting
+    from pointsman.observability.settings import TracingSettings
+
+Attribute: TypeAlias = str | bool | int | float
+Message: TypeAlias = MutableMapping[str, Any]
+ASGIApp: TypeAlias = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+NAME: Final = "pointsman"
+ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+class Span(Protocol):
+    """What a span lets its block add."""
+
+    def set_attribute(self, key: str, value: Attribute) -> object:
+        """Add or replace one attribute."""
+
+
+class _NoSpan:
+    """The span of a process without OpenTelemetry."""
+
+    __slots__ = ()
+
+    def set_attribute(self, key: str, value: Attribute) -> None:
+        """Forget the attribute."""
+
+
+_NO_SPAN: Final = _NoSpan()
+
+
+@contextmanager
+def span(name: str, /, **attributes: Attribute) -> Iterator[Span]:
+    """Open a span for the block; an error that leaves it marks the span with its code.
+
+    Args:
+        name: ``lifecycle.swap``; few different ones.
+        attributes: Recorded as ``pointsman.<name>``.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        yield _NO_SPAN
+        return
+    from opentelemetry import trace
+
+    own = {f"{NAME}.{key}": value for key, value in attributes.items()}
+    tracer = trace.get_tracer(NAME)
+    with tracer.start_as_current_span(
+        name, attributes=own, record_exception=False, set_status_on_exception=False
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
+            opened.set_attribute("error.type", code)
+            if isinstance(error, Exception):
+                opened.set_status(trace.StatusCode.ERROR, code)
+            raise
+
+
+def recording() -> bool:
+    """Tell whether the work under way is recorded, so that a span is worth its cost."""
+    if "opentelemetry.trace" not in sys.modules:
+        return False
+    from opentelemetry import trace
+
+    return trace.get_current_span().is_recording()
+
+
+def rename(name: str) -> None:
+    """Name the span under way, once the route is known: ``GET /notes/{note_id}``."""
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import trace
+
+        trace.get_current_span().update_name(name)
+
+
+def exporter_configured(settings: TracingSettings, environ: Mapping[str, str]) -> bool:
+    """Tell whether spans and metrics go anywhere."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    return bool(settings.endpoint) or any(environ.get(name) for name in ENDPOINT_VARIABLES)
+
+
+def start_exporting(settings: TracingSettings, *, service: str, environ: Mapping[str, str]) -> Exporting | None:
+    """Install what sends spans and metrics, where a collector is known; close what it returns at the shutdown.
+
+    Raises:
+        MissingExtraError: A collector is known, and the packages that talk to it are not installed.
+    """
+    if not exporter_configured(settings, environ):
+        return None
+    try:
+        from pointsman.observability import exporting
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("otlp", "tracing", error.name or "") from error
+    return exporting.start(settings, service=service, environ=environ)
+
+
+def instrumented(app: ASGIApp) -> ASGIApp:
+    """Return the application with a span around each request, named by its method until `rename`.
+
+    Only for a process with an exporter: it costs a bare application most of its requests a second. No span for each
+    message, and none for probes.
+    """
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    wrapped: ASGIApp = OpenTelemetryMiddleware(
+        app, default_span_details=_method, exclude_spans=["receive", "send"], excluded_urls="/health/"
+    )
+    return wrapped
+
+
+def _method(scope: Message) -> tuple[str, dict[str, Attribute]]:
+    return str(scope.get("method", scope["type"])), {}
