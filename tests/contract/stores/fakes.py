@@ -33,6 +33,7 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.authorizations: list[str | None] = []
         self.connections = 0
         self.faults: deque[Fault] = deque()
         self.stopping = threading.Event()
@@ -76,6 +77,7 @@ class Server:
     def handle(self, handler: Handler) -> None:
         with self.lock:
             self.requests.append(f"{handler.command} {handler.path}")
+            self.authorizations.append(handler.headers.get("Authorization"))
             fault = self.faults.popleft() if self.faults else None
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         if fault is not None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import anyio
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pointsman.errors import (
     ConfigurationError,
@@ -25,6 +27,8 @@ from pointsman.stores.gcs import GoogleStore
 from pointsman.stores.settings import StoreSettings
 from tests.contract.stores.fakes import (
     FakeBucket,
+    Fault,
+    WebFolder,
     applied_then_reset,
     bomb,
     cut,
@@ -213,6 +217,56 @@ async def test_without_credentials_nothing_was_sent(tmp_path: Path, monkeypatch:
     with pytest.raises(Unavailable, match="gcloud auth") as caught:
         await store.create("head", b"one")
     assert not caught.value.sent
+    await store.aclose()
+
+
+@pytest.fixture
+def account(tmp_path: Path, web: WebFolder, monkeypatch: pytest.MonkeyPatch) -> WebFolder:
+    """Be a service account whose tokens come from a server on this machine; the store is told by the endpoint."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    named = {"type": "service_account", "client_email": "sa@example.com", "token_uri": f"{web.url}/token"}
+    (tmp_path / "account.json").write_text(json.dumps({**named, "private_key": pem, "project_id": "test"}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    return web
+
+
+def token(name: str) -> Fault:
+    return status(200, json.dumps({"access_token": name, "expires_in": 3600}).encode(), Content_Type="application/json")
+
+
+async def test_a_service_account_is_asked_for_one_token_and_a_refused_token_is_renewed(
+    account: WebFolder, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", bucket.url)
+    bucket.store("head", b"one")
+    account.faults.extend([token("first"), token("second")])
+    store = GoogleStore("gs://bucket", PATIENT)
+    await store.read("head", max_bytes=MAX)
+    await store.list("")
+    assert bucket.authorizations == ["Bearer first"] * 2
+
+    bucket.faults.append(status(401))
+    assert (await store.read("head", max_bytes=MAX)).body == b"one"
+    assert bucket.authorizations[2:] == ["Bearer first", "Bearer second"]
+    assert len(account.requests) == 2
+    await store.aclose()
+
+
+async def test_without_a_token_nothing_was_sent(
+    account: WebFolder, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", bucket.url)
+    account.faults.append(status(400, b'{"error": "invalid_grant"}', Content_Type="application/json"))
+    store = GoogleStore("gs://bucket", PATIENT)
+    with pytest.raises(Unavailable, match="RefreshError") as caught:
+        await store.create("head", b"one")
+    assert not caught.value.sent
+    assert not bucket.requests
     await store.aclose()
 
 
