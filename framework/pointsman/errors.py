@@ -17,7 +17,7 @@
     ├── ManifestError                         a signed document was refused: one class a rule
     ├── StoreError                            NotFound  PreconditionFailed  Unavailable  Forbidden
     └── ControlError                          Conflict  Stale  ControlFull  OutcomeUnknown
-                                              ReadOnlyReplica  OrderUnavailable
+                                              ReadOnlyReplica  OrderUnavailable  ManifestPending
 
 Each class has a stable ``code`` (logs, problem documents, exit codes) and says whether a retry may help. The message
 says what was expected, what was found, and ends in a hint that can be typed. Nothing here imports anything.
@@ -81,6 +81,10 @@ class MissingExtraError(ConfigurationError, ImportError):
             hint=f"pip install 'pointsman[{extra}]'",
         )
         self.extra = extra
+        self._given = (extra, wanted, missing)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), self._given  # an exception is made anew from its arguments, which are not the message
 
 
 class InputError(PointsmanError):
@@ -362,6 +366,12 @@ class SecretForbidden(ManifestError):
     code = "secret-forbidden"
 
 
+class ComponentForbidden(ManifestError):
+    """A manifest speaks of a component that only the image may decide: where secrets come from, whom to believe."""
+
+    code = "component-forbidden"
+
+
 class ArtifactsDisabled(ManifestError):
     """A candidate carries an artifact; this build loads none."""
 
@@ -470,5 +480,13 @@ class OrderUnavailable(ControlError):
     """An order in force names a provider that the effective manifest lacks."""
 
     code = "order-unavailable"
+    retryable = True
+    retry_after_s = 5.0
+
+
+class ManifestPending(ControlError):
+    """This replica has not taken the manifest that the head names, so it cannot judge a swap for the fleet."""
+
+    code = "manifest-pending"
     retryable = True
     retry_after_s = 5.0

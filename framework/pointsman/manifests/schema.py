@@ -343,6 +343,11 @@ class Head(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 Document: TypeAlias = Root | Manifest | Release | Control
 
 
-def payload_type(kind: type[Document]) -> str:
+def tag_of(kind: type[Struct]) -> str:
+    """Return the word that a kind of document writes as its ``type``; it is also the name of the role that signs it."""
+    return str(kind.__struct_config__.tag)
+
+
+def payload_type(kind: type[Struct]) -> str:
     """Return the DSSE payload type under which a kind of document is signed."""
-    return f"application/vnd.pointsman.{kind.__struct_config__.tag}+json"
+    return f"application/vnd.pointsman.{tag_of(kind)}+json"

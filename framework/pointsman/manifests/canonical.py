@@ -1,0 +1,149 @@
+"""Read JSON so that no two readers can disagree about it, and write the one form that is read at once.
+
+The canonical form is compact, has its fields in the order of the schema and its maps sorted, and leaves defaults out;
+publishing writes it. Other spellings of the same document are taken too, after a second, strict reading. Bytes that
+nobody has verified come through here (envelopes), so nothing may crash on them, and nothing may cost more than their
+length.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
+
+import msgspec
+
+from pointsman.errors import Malformed, UnsupportedVersion
+from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, tag_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH: Final = 64
+"""Levels of arrays and objects; a head with its deepest order has nine."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+D = TypeVar("D", bound=Document)
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # linear: it cannot fail once it has begun
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_AS_ARRAYS = bytes.maketrans(b"{}", b"[]")
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+
+
+class _Preamble(msgspec.Struct):
+    """The two fields that a reader of any version understands."""
+
+    type: Literal["root", "manifest", "release", "control"]
+    spec_version: int = 0
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Return the canonical bytes of a document, an envelope or a head."""
+    return _ENCODER.encode(value)
+
+
+def decode_document(kind: type[D], data: bytes) -> D:
+    """Return the document that verified bytes say.
+
+    Raises:
+        UnsupportedVersion: ``spec_version`` is another than this build's; told apart even where the shape is new.
+        Malformed: See `decode`.
+    """
+    try:
+        document = decode(kind, data)
+    except Malformed:
+        preamble = peek(data)
+        if preamble is not None and preamble.type == tag_of(kind):
+            _check_spec_version(preamble.spec_version)
+        raise
+    _check_spec_version(document.spec_version)
+    return document
+
+
+def decode(kind: type[S], data: bytes) -> S:
+    """Return the struct that ``data`` says, if every JSON reader would say the same.
+
+    Raises:
+        Malformed: The bytes are not UTF-8 JSON of the declared shape, repeat a key, hold an integer beyond 2^53 - 1,
+            NaN or infinity, or nest deeper than 64 levels.
+    """
+    what = kind.__name__.lower()
+    bare = _STRINGS.sub(b"", data)
+    _check_depth(bare, what)
+    with _as_malformed(what):
+        value = msgspec.json.decode(data, type=kind)
+        canonical = _ENCODER.encode(value) == data
+    if not canonical or _LONG_NUMBER.search(bare):
+        _read_strictly(data, kind)
+    return value
+
+
+def peek(data: bytes) -> _Preamble | None:
+    """Return kind and ``spec_version`` of what may be a document; a hint for messages, nothing more."""
+    try:
+        _check_depth(_STRINGS.sub(b"", data), "document")
+        with _as_malformed("document"):
+            return msgspec.json.decode(data, type=_Preamble)
+    except Malformed:
+        return None
+
+
+def _check_spec_version(found: int) -> None:
+    if found != SPEC_VERSION:
+        raise UnsupportedVersion(
+            f"Expected spec_version {SPEC_VERSION}, found {found}.",
+            hint="Deploy a release of pointsman that knows it, or write the document for this one.",
+        )
+
+
+def _check_depth(bare: bytes, what: str) -> None:
+    """Refuse deep nesting before any reader recurses; a raised recursion limit would let one overflow the C stack."""
+    brackets = bare.translate(None, _NOT_BRACKETS).translate(_AS_ARRAYS)
+    for _ in range(MAX_DEPTH):
+        inner_gone = brackets.replace(b"[]", b"")
+        if len(inner_gone) == len(brackets):
+            break
+        brackets = inner_gone
+    if brackets:
+        raise Malformed(f"{what}: expected at most {MAX_DEPTH} levels of nesting, each of them closed.")
+
+
+def _read_strictly(data: bytes, kind: type[msgspec.Struct]) -> None:
+    """Refuse what msgspec lets pass: keys given twice, huge integers in free-form values, a missing ``type``."""
+    what = kind.__name__.lower()
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise Malformed(f"{what}: expected each key once, found {name[:80]!r} again.")
+            found[name] = value
+        return found
+
+    def bounded(digits: str) -> int:
+        if len(digits) > 17 or abs(int(digits)) > MAX_INT:
+            raise Malformed(f"{what}: expected integers within 2^53 - 1, found {digits:.40}.")
+        return int(digits)
+
+    with _as_malformed(what):
+        tree = json.loads(data.decode(), object_pairs_hook=unique, parse_int=bounded, parse_constant=_refuse_constant)
+    tag = kind.__struct_config__.tag
+    if tag is not None and tree.get("type") != tag:
+        raise Malformed(f"{what}: expected the field `type` to say {tag!r}, found none.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Malformed(f"Expected a number, found {name}.")
+
+
+@contextmanager
+def _as_malformed(what: str) -> Iterator[None]:
+    """Translate everything by which a JSON reader says that it cannot; msgspec leaks several of these."""
+    try:
+        yield
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise Malformed(f"{what}: {str(error)[:500] or type(error).__name__}.") from error

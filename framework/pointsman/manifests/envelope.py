@@ -1,0 +1,188 @@
+"""DSSE envelopes: what is signed, who signed it, and how they are read before anything in them is believed.
+
+Source: DSSE 1.0.2, envelope and protocol; PAE ``"DSSEv1" SP len(type) SP type SP len(body) SP body``, lengths in
+bytes. The payload is never parsed here, and never decoded twice: what was verified is what is handed on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pointsman.errors import BadSignature, Malformed, TooLarge, Unsigned
+from pointsman.manifests import schema
+from pointsman.manifests.canonical import decode, encode, peek
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pointsman.manifests.keys import PublicKey, SigningKey
+
+MAX_SIGNATURES: Final = 16
+MAX_ATTEMPTS: Final = 32
+
+_STANDARD = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
+_URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
+_PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One signature as found: raw bytes, and the key id that it claims (empty: none)."""
+
+    signature: bytes
+    keyid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An envelope that was read and not yet believed; ``digest`` is of its bytes as stored."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signed, ...]
+    digest: str
+
+
+def digest_of(data: bytes) -> str:
+    """Return the hex SHA-256 by which documents and envelopes are named."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return the bytes that are signed.
+
+    Source: DSSE 1.0.2, protocol, PAE.
+    """
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def sign(payload_type: str, payload: bytes, keys: Sequence[SigningKey]) -> bytes:
+    """Return the canonical envelope of a payload, signed by each key in turn.
+
+    Raises:
+        Malformed: There are no keys, or more than 16.
+    """
+    return _sealed(payload_type, payload, [_signature(payload_type, payload, key) for key in keys])
+
+
+def sign_document(document: schema.Document, keys: Sequence[SigningKey]) -> bytes:
+    """Return the envelope in which a document is published: canonical payload, its kind's type."""
+    return sign(schema.payload_type(type(document)), encode(document), keys)
+
+
+def countersign(data: bytes, keys: Sequence[SigningKey], *, max_bytes: int) -> bytes:
+    """Return the envelope with further signatures over the same payload; a key that is named already signs anew.
+
+    Raises:
+        ManifestError: ``data`` is no envelope, see `decode_envelope`.
+    """
+    opened = decode_envelope(data, max_bytes)
+    fresh = [_signature(opened.payload_type, opened.payload, key) for key in keys]
+    named = {signed.keyid for signed in fresh}
+    kept = [signed for signed in opened.signatures if signed.keyid not in named]
+    return _sealed(opened.payload_type, opened.payload, [*kept, *fresh])
+
+
+def decode_envelope(data: bytes, max_bytes: int) -> Opened:
+    """Read an envelope of at most ``max_bytes``; nothing about it is verified.
+
+    Raises:
+        TooLarge: It is longer.
+        Unsigned: It carries no signature, or is one of our documents without an envelope.
+        Malformed: It is no DSSE envelope of at most 16 signatures, or something in it is not base64.
+    """
+    if len(data) > max_bytes:
+        raise TooLarge(f"Expected an envelope of at most {max_bytes} bytes, found {len(data)}.")
+    try:
+        envelope = decode(schema.Envelope, data)
+    except Malformed as error:
+        if peek(data) is None:
+            raise
+        raise Unsigned(
+            "Expected a signed envelope, found a document without one.",
+            hint="Sign it: pointsman manifest sign",
+        ) from error
+    if not envelope.signatures:
+        raise Unsigned("Expected signatures in the envelope, found none.", hint="Sign it: pointsman manifest sign")
+    if len(envelope.signatures) > MAX_SIGNATURES:
+        raise Malformed(f"Expected at most {MAX_SIGNATURES} signatures, found {len(envelope.signatures)}.")
+    if not _PRINTABLE.fullmatch(envelope.payload_type):
+        raise Malformed(f"Expected an ASCII payload type, found {envelope.payload_type[:80]!a}.")
+    signatures = tuple(Signed(_unbase64(one.sig, "a signature"), one.keyid) for one in envelope.signatures)
+    return Opened(envelope.payload_type, _unbase64(envelope.payload, "the payload"), signatures, digest_of(data))
+
+
+def verify_signatures(opened: Opened, keys: Sequence[PublicKey], threshold: int) -> tuple[str, ...]:
+    """Return the ids of the distinct keys that signed, as soon as they reach the threshold.
+
+    A claimed key id only says which key to try first: signatures with a true claim are tried before all others, then
+    every remaining pair is, until the threshold is met or 32 attempts are spent. A key counts once.
+
+    Raises:
+        BadSignature: Fewer distinct keys signed these bytes.
+    """
+    message = pae(opened.payload_type, opened.payload)
+    met: dict[str, None] = {}
+    used: set[int] = set()
+    attempts = 0
+    for index, key in _pairs(opened.signatures, keys):
+        if index in used or key.keyid in met:
+            continue
+        if attempts == MAX_ATTEMPTS:
+            break
+        attempts += 1
+        if key.verifies(message, opened.signatures[index].signature):
+            met[key.keyid] = None
+            used.add(index)
+            if len(met) >= threshold:
+                return tuple(met)
+    raise BadSignature(
+        f"Expected signatures over these {opened.payload_type} bytes by {threshold} of {len(keys)} keys, "
+        f"found {len(met)} in {attempts} attempts.",
+        hint="Compare the key ids of the envelope with the trust root: pointsman manifest show, pointsman keys show",
+    )
+
+
+def _pairs(signatures: Sequence[Signed], keys: Sequence[PublicKey]) -> Iterator[tuple[int, PublicKey]]:
+    """Yield what to try, the claimed pairs first."""
+    claimed = {key.keyid: key for key in keys}
+    for index, signed in enumerate(signatures):
+        if signed.keyid in claimed:
+            yield index, claimed[signed.keyid]
+    for index, signed in enumerate(signatures):
+        for key in keys:
+            if key.keyid != signed.keyid:
+                yield index, key
+
+
+def _signature(payload_type: str, payload: bytes, key: SigningKey) -> Signed:
+    return Signed(key.sign(pae(payload_type, payload)), key.keyid)
+
+
+def _sealed(payload_type: str, payload: bytes, signatures: Sequence[Signed]) -> bytes:
+    if not 1 <= len(signatures) <= MAX_SIGNATURES:
+        raise Malformed(f"Expected 1 to {MAX_SIGNATURES} signatures in an envelope, found {len(signatures)}.")
+    return encode(
+        schema.Envelope(
+            payload=base64.b64encode(payload).decode(),
+            payload_type=payload_type,
+            signatures=tuple(
+                schema.Signature(base64.b64encode(signed.signature).decode(), signed.keyid) for signed in signatures
+            ),
+        )
+    )
+
+
+def _unbase64(text: str, what: str) -> bytes:
+    """Decode either alphabet, padded or not; the free bits of the last digit may be anything, as in every decoder."""
+    standard = _STANDARD.fullmatch(text)
+    bare = text.rstrip("=")
+    padded = text == bare or len(text) % 4 == 0
+    if len(bare) % 4 == 1 or not padded or not (standard or _URL_SAFE.fullmatch(text)):
+        raise Malformed(f"Expected {what} in base64, found other characters or a wrong length.")
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), None if standard else b"-_", validate=True)

@@ -1,0 +1,109 @@
+"""The ``trust`` section: whom this image believes, and what it lets a manifest do.
+
+From the image only: no manifest and no command changes it. The environment may raise ``min_root``, and nothing else
+(`root.raised_min_root`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pointsman.errors import ConfigurationError
+from pointsman.manifests.admission import Gate
+from pointsman.manifests.destinations import parse_pattern
+from pointsman.manifests.factories import SHIPPED, parse_factory_pattern
+from pointsman.manifests.limits import DEFAULT_LIMITS, Limits
+from pointsman.resolution.reference import is_gated_form
+
+T = TypeVar("T")
+ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+SecretGrant = Annotated[str, Field(pattern=r"^(?:[A-Za-z0-9_.-]+=)?[A-Za-z0-9_./@-]+$")]
+
+
+class TrustSettings(BaseModel):
+    """Settings of the ``trust`` section.
+
+    Attributes:
+        root: The file of the trust root, an envelope; relative to the settings folder's parent.
+        min_root: The least version of the root with which the service starts.
+        factories: Code that a manifest may name: ``pkg.mod:Name``, ``pkg.mod:*``, ``pkg.**:*``. None: the shipped
+            adapters, and what installed packages and the application itself registered.
+        destinations: Places that a manifest's settings may name: ``https://api.example.com``, ``*.example.com:443``,
+            ``/var/data``.
+        private_destinations: The same for loopback, link-local, private and metadata addresses: ``10.0.0.0/8``.
+        secrets: Full provider name to secrets that a manifest may hand it: ``NAME``, or ``field=NAME``.
+        secret_destinations: Full provider name to places that may see its secrets although a manifest names them.
+        limits: Caps and tolerances.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: Path | None = None
+    min_root: int = Field(default=1, ge=1)
+    factories: tuple[str, ...] | None = None
+    destinations: tuple[str, ...] = ()
+    private_destinations: tuple[str, ...] = ()
+    secrets: dict[ProviderName, tuple[SecretGrant, ...]] = {}
+    secret_destinations: dict[ProviderName, tuple[str, ...]] = {}
+    limits: Limits = DEFAULT_LIMITS
+
+    @field_validator("factories")
+    @classmethod
+    def _check_factories(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        _parsed(parse_factory_pattern, given or ())
+        return given
+
+    @field_validator("destinations", "private_destinations")
+    @classmethod
+    def _check_destinations(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        _parsed(parse_pattern, given)
+        return given
+
+    @field_validator("secret_destinations")
+    @classmethod
+    def _check_secret_destinations(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for patterns in given.values():
+            _parsed(parse_pattern, patterns)
+        return given
+
+    @field_validator("limits")
+    @classmethod
+    def _check_limits(cls, given: Limits) -> Limits:
+        wrong = [one.name for one in fields(given) if getattr(given, one.name) <= 0]
+        if wrong:
+            raise ValueError(f"expected {wrong[0]} to be positive")
+        return given
+
+    def gate(self, installed: Collection[str] = ()) -> Gate:
+        """Return what this image lets a manifest do.
+
+        Args:
+            installed: References of factories that installed packages and the application itself registered; granted
+                unless ``factories`` says otherwise. Those that no manifest could write are left out.
+        """
+        granted = self.factories
+        if granted is None:
+            granted = (SHIPPED, *(reference for reference in installed if is_gated_form(reference)))
+        return Gate(
+            factories=tuple(parse_factory_pattern(text) for text in granted),
+            destinations=tuple(parse_pattern(text) for text in self.destinations),
+            private_destinations=tuple(parse_pattern(text) for text in self.private_destinations),
+            secrets={provider: frozenset(names) for provider, names in self.secrets.items()},
+            secret_destinations={
+                provider: tuple(parse_pattern(text) for text in texts)
+                for provider, texts in self.secret_destinations.items()
+            },
+        )
+
+
+def _parsed(parse: Callable[[str], T], texts: Collection[str]) -> tuple[T, ...]:
+    """Return what the texts say, in pydantic's way of refusing."""
+    try:
+        return tuple(parse(text) for text in texts)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
