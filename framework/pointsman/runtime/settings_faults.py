@@ -1,10 +1,11 @@
 """Tell what is wrong with settings: file and line, key, what was expected, and the nearest valid name.
 
-Never shows a value: a message of pydantic that repeats a part of its input is replaced by the fault's type.
+Never shows a value: a sentence in which a word of the input stands is left out, and the fault's type tells the rest.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 from pydantic import BaseModel
 
 from pointsman.errors import ConfigurationError
-from pointsman.resolution.template import Path, walk
+from pointsman.resolution.template import Path
 from pointsman.runtime.settings_tree import Tree, meant
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_SHOWN: Final = 20
 _UNKNOWN_NAME: Final = {"extra_forbidden", "unexpected_keyword_argument"}
-_SHORTEST_TELLING: Final = 4
-"""Texts shorter than this are no secrets, and stand in messages by chance."""
+_TELLING: Final = re.compile(r"\w{4,}")
+"""Words of an input; shorter ones stand in messages by chance, and are no secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,23 @@ def faults_of(error: ValidationError, tree: Tree, model: type[BaseModel], root: 
 
 
 def _expected(detail: ErrorDetails) -> str:
-    """Return pydantic's sentence, unless it repeats a part of the input."""
+    """Return the model's sentence, unless a word of the input stands in it."""
     message = detail["msg"].removeprefix("Value error, ")
-    texts = (text for _, text in walk(_plain(detail["input"])))
-    if any(len(text) >= _SHORTEST_TELLING and text in message for text in texts):
+    if any(word in message for text in _texts(detail["input"]) for word in _TELLING.findall(text)):
         return "expected another value"
     return message
 
 
-def _plain(value: object) -> object:
-    """Return an input whose numbers count as text too; keys of mappings are names and count as nothing."""
+def _texts(value: object) -> Iterator[str]:
+    """Yield the values in an input as text; keys of mappings are names, and no values."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value if isinstance(value, str) else str(value)
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+    else:
+        yield str(value)
 
 
 def _written(tree: Tree, path: Path) -> Path:

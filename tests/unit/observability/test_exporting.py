@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from pointsman.observability.exporting import start
+from pointsman.observability.exporting import Exporting, start
 from pointsman.observability.settings import TracingSettings
 
 RUN = """
@@ -115,3 +115,24 @@ async def test_what_somebody_else_installed_is_left_in_place(spans: InMemorySpan
     exporting = start(TracingSettings(endpoint="http://127.0.0.1:1"), service="x", environ={})
     await exporting.aclose()
     assert spans.get_finished_spans() == ()
+
+
+class Stuck:
+    """A provider whose collector never answers."""
+
+    def __init__(self) -> None:
+        self.began = Event()
+        self.answered = Event()
+
+    def shutdown(self) -> None:
+        self.began.set()
+        self.answered.wait()
+
+
+async def test_all_providers_are_shut_down_at_once_and_none_is_waited_for_longer_than_said() -> None:
+    stuck, other = Stuck(), Stuck()
+    await Exporting((stuck, other), 0.01).aclose()  # type: ignore[arg-type]
+    assert stuck.began.wait(5)
+    assert other.began.wait(5)
+    stuck.answered.set()
+    other.answered.set()

@@ -42,6 +42,20 @@ class Caps:
     bytes: int = 1
 
 
+class One(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    alpha: int
+    b: int = 0
+
+
+class Two(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    a: int
+    b: int
+
+
 class TenancySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +63,15 @@ class TenancySettings(BaseModel):
     required: bool = False
     limit: int = 5
     caps: Caps = Caps()
+    choice: One | Two | None = None
+    suffix: str = ""
+
+    @field_validator("suffix")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        if len(value) > 10:
+            raise ValueError(f"expected a short one, found {value[8:20]}")
+        return value
 
     @field_validator("limit")
     @classmethod
@@ -243,6 +266,28 @@ def test_a_value_of_another_shape_is_refused_with_its_line_and_never_shown(
     assert found.startswith(message)
     assert "hunter2" not in found
     assert "31337" not in found
+
+
+def test_a_sentence_with_a_part_of_the_input_in_it_is_left_out(write: Write) -> None:
+    message = refusal(write(app="tenancy:\n  suffix: https://user:hunter2@host"))
+    assert message == "settings/app.yml:2: tenancy.suffix: expected another value [value_error]"
+
+
+def test_a_value_that_is_missing_is_named_where_its_section_is(write: Write) -> None:
+    message = refusal(write(app="tenancy:\n  choice: {a: 1}\n"))
+    assert "settings/app.yml:2: tenancy.choice.Two.b: expected a value, found none." in message
+    assert "settings/app.yml:2: tenancy.choice" in message
+
+
+def test_an_unknown_name_in_one_of_several_models_is_told(write: Write) -> None:
+    message = refusal(write(app="tenancy:\n  choice: {alpha: 1, bb: 2}\n"))
+    assert "tenancy.choice.One.bb: expected a setting, found an unknown name. Did you mean b?" in message
+
+
+def test_of_very_many_faults_the_first_are_told(write: Write) -> None:
+    lines = refusal(write(tenants="".join(f"t{number}: {{a: 1}}\n" for number in range(30)))).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "… and 10 more."
 
 
 def test_all_faults_of_a_model_are_told_at_once(write: Write) -> None:

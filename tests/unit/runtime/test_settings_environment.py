@@ -6,6 +6,7 @@ import pytest
 
 from pointsman.errors import ConfigurationError
 from pointsman.runtime.settings_environment import read_environment
+from pointsman.runtime.settings_tree import Tree, meant
 
 SECTIONS = frozenset({"service", "environment", "adapters", "tenancy", "tenants"})
 
@@ -103,3 +104,14 @@ def test_a_name_that_stands_twice_in_an_object_is_refused() -> None:
 def test_variables_that_are_read_elsewhere_are_no_settings() -> None:
     environ = {"POINTSMAN_SETTINGS": "x", "POINTSMAN_STACK_ORDER": "a,b", "POINTSMAN_URL": "u", "POINTSMAN_TOKEN": "t"}
     assert read_environment(environ, SECTIONS).values == {}
+
+
+def test_a_place_that_nobody_wrote_is_named_by_its_path() -> None:
+    assert Tree().where(("tenancy", "source")) == "tenancy.source"
+    assert Tree().where(()) == "settings"
+
+
+def test_the_hint_for_an_unknown_name_is_the_nearest_or_all() -> None:
+    assert meant("tenantcy", SECTIONS) == "Did you mean tenancy?"
+    assert meant("q", ["b", "a"]) == "Known here: a, b."
+    assert meant("q", []) == "Take it out: nothing is known here."

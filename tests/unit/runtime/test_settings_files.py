@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.errors import ConfigurationError
-from pointsman.runtime.settings_files import MAX_DEPTH, MAX_NODES, read_folder, read_yaml
+from pointsman.runtime.settings_files import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read_folder, read_yaml
 
 SECTIONS = frozenset({"service", "tenancy", "adapters", "tenants", "trust"})
 Write = Callable[..., Path]
@@ -139,3 +139,19 @@ def test_a_date_stays_the_text_that_was_written(write: Write) -> None:
     write(tenants="a: {since: 2026-02-29, n: 5, 'on': true, 'no': null, f: 1.5}")
     value, _ = read_yaml(Path("settings/tenants.yml"))
     assert value == {"a": {"since": "2026-02-29", "n": 5, "on": True, "no": None, "f": 1.5}}
+
+
+def test_characters_that_yaml_has_not_are_refused(write: Write) -> None:
+    assert refusal(write(tenants="a: hunter2\x00")) == (
+        "settings/tenants.yml: expected YAML of printable text, found other characters."
+    )
+
+
+def test_a_file_that_is_too_large_is_refused(write: Write) -> None:
+    assert "settings/tenants.yml: expected at most" in refusal(write(tenants="#" * (MAX_FILE_BYTES + 1)))
+
+
+def test_a_file_that_cannot_be_read_is_refused(write: Write) -> None:
+    write()
+    with pytest.raises(ConfigurationError, match=r"settings/tenants\.yml: expected a file that can be read, found"):
+        read_yaml(Path("settings/tenants.yml"))
