@@ -71,7 +71,8 @@ class Keywords(Summarizer):
     async def summarize(self, text: str) -> Summary:
         """Return the weightiest terms with their sentences; of equal terms the first in the text counts more."""
         wanted = [term for term, _ in _weights(text).most_common(self._count)]
-        kept, missing = [], set(wanted)
+        kept: list[str] = []
+        missing = set(wanted)
         for sentence in _sentences(text):
             if new := missing.intersection(_words(sentence)):
                 kept.append(sentence)
