@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -37,13 +36,7 @@ Factory: TypeAlias = Callable[..., Any] | str
 
 LIFETIMES: tuple[Lifetime, ...] = ("shared", "tenant", "request")
 MARK = "__pointsman_candidates__"
-_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-def _nothing() -> Mapping[str, Any]:
-    """Return the one empty mapping that all defaults share."""
-    return _EMPTY
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def check_name(name: object, what: str) -> None:
@@ -56,13 +49,18 @@ def check_name(name: object, what: str) -> None:
         raise ConfigurationError(f"Expected {what} of letters, digits, '.', '_' and '-', found {name!r}.")
 
 
-def _names(what: str, given: Collection[str]) -> tuple[str, ...]:
-    """Return names sorted, each once; a lone string is a mistake that would be read as letters."""
-    if isinstance(given, str):
+def distinct(what: str, given: Collection[str]) -> tuple[str, ...]:
+    """Return strings sorted, each once.
+
+    Raises:
+        ConfigurationError: It is no collection of strings; a lone string would be read as its letters.
+    """
+    entries = set() if isinstance(given, str) else set(given)
+    if isinstance(given, str) or not all(isinstance(entry, str) for entry in entries):
         raise ConfigurationError(
-            f"Expected {what} to be a collection of strings, found {given!r}.", hint=f"Write {{{given!r}}}."
+            f"Expected {what} to be a collection of strings, found {given!r}.", hint='Write {"one", "two"}.'
         )
-    return tuple(sorted(set(given)))
+    return tuple(sorted(entries))
 
 
 class Component(NamedTuple, Generic[T]):
@@ -86,6 +84,7 @@ class Constraints:
         python: A version specifier (PEP 440), e.g. ``>=3.12``.
         platforms: Values of ``sys.platform`` or ``platform.machine()``; one must match.
         packages: Requirements (PEP 508 names with specifiers) that must be installed, all of them.
+        conflicts: Requirements that must not be installed, none of them.
         tenants: Only these tenants.
         not_tenants: All tenants but these.
     """
@@ -93,12 +92,13 @@ class Constraints:
     python: str = ""
     platforms: Collection[str] = ()
     packages: Collection[str] = ()
+    conflicts: Collection[str] = ()
     tenants: Collection[str] = ()
     not_tenants: Collection[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("platforms", "packages", "tenants", "not_tenants"):
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        for name in ("platforms", "packages", "conflicts", "tenants", "not_tenants"):
+            object.__setattr__(self, name, distinct(name, getattr(self, name)))
 
 
 class CandidateOptions(TypedDict, total=False):
@@ -131,7 +131,8 @@ class Candidate:
         health: Asked beside the instance's own ``health()``.
 
     Raises:
-        ConfigurationError: A name does not match ``[A-Za-z0-9_.-]+``, or the lifetime is unknown.
+        ConfigurationError: A name does not match ``[A-Za-z0-9_.-]+``, the lifetime is unknown, or what ranks it is no
+            integer.
     """
 
     domain: str
@@ -149,7 +150,7 @@ class Candidate:
     description: str = ""
     version: str = ""
     owner: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=_nothing)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("domain", "key", "provider"):
@@ -158,7 +159,10 @@ class Candidate:
             raise ConfigurationError(
                 f"{self}: expected lifetime shared, tenant or request, found {self.lifetime!r}.",
             )
-        object.__setattr__(self, "capabilities", _names("capabilities", self.capabilities))
+        for name, kind in (("priority", int | None), ("stack_level", int)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise ConfigurationError(f"{self}: expected {name} to be an integer, found {value!r}.")
+        object.__setattr__(self, "capabilities", distinct("capabilities", self.capabilities))
 
     def __hash__(self) -> int:
         return hash((self.domain, self.key, self.provider))
@@ -206,7 +210,7 @@ class Use:
     ) -> None:
         self.component = component_of(component, key)
         self.provider = provider
-        self.requires = frozenset(_names("requires", requires))
+        self.requires = frozenset(distinct("requires", requires))
 
     def __repr__(self) -> str:
         extra = f", provider={self.provider!r}" if self.provider else ""
@@ -228,7 +232,7 @@ class Tenant:
     """Who asks. ``labels`` come from settings or the manifest."""
 
     id: str
-    labels: Mapping[str, str] = field(default_factory=_nothing)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @overload
@@ -268,7 +272,7 @@ def component_of(component: object, key: object = None) -> Component[Any]:
     """
     pair = component if key is None else (component, key)
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-        raise ConfigurationError(f"Expected a component, found {pair!r}.", hint='Write Use("adapter", "cache").')
+        raise ConfigurationError(f"Expected a component, found {pair!r}.", hint='Write "adapter", "cache".')
     check_name(pair[0], "a component's domain")
     check_name(pair[1], "a component's key")
     return Component(*pair)

@@ -88,8 +88,9 @@ def _rank(registration: Registration) -> tuple[int, int, int, int]:
 
 
 def registrations_of(contribution: Contribution, source: Source) -> tuple[Registration, ...]:
-    """Put the candidates of settings or a manifest in their places."""
-    return tuple(register_as(candidate, source, number) for number, candidate in enumerate(contribution.candidates))
+    """Put the candidates of settings or a manifest in their places, equal ones once."""
+    candidates = dict.fromkeys(contribution.candidates)
+    return tuple(register_as(candidate, source, number) for number, candidate in enumerate(candidates))
 
 
 class Dangling(NamedTuple):
@@ -155,13 +156,9 @@ class Catalog:
 
     def selection(self, component: Component[Any], tenant: str | None) -> Named | None:
         """Return the first layer that names a provider, and its selection."""
-        for source, for_tenant in LAYERS:
-            choices = self.choices(source)
-            selections = choices.tenants.get(tenant) if for_tenant and tenant is not None else choices.everyone
-            if for_tenant and (tenant is None or selections is None):
-                continue
-            if selections and (found := selections.get(component)) is not None:
-                return (f"{source}({tenant})" if for_tenant else source), found
+        for layer, selection in self.layers(component, tenant):
+            if selection is not None:
+                return layer, selection
         return None
 
     def policy(self, component: Component[Any]) -> Policy:

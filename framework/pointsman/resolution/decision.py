@@ -6,7 +6,6 @@ ranking, failover.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,7 +91,7 @@ def weigh(catalog: Catalog, question: Question) -> Verdict:
 
 
 def possible_providers(catalog: Catalog, question: Question) -> tuple[str, ...]:
-    """Return every provider that some subject may be given: more than one only under a split."""
+    """Return every provider that some subject may be given, failover aside: more than one only under a split."""
     verdict = weigh(catalog, question)
     if verdict.layer is not None and isinstance(verdict.layer[1], Split):
         return verdict.layer[1].providers
@@ -140,8 +139,8 @@ def _select(
 def _failing_over(catalog: Catalog, verdict: Verdict) -> Verdict:
     """Walk past a winner that fails now, where the component's policy says ``next``.
 
-    An explicit selection is left only along its ``fallbacks``. When all fail, the first stays the winner: its own
-    error is the honest answer.
+    An explicit selection is left only along its ``fallbacks``; another candidate of the selected provider does not
+    leave it. When all fail, the first stays the winner: its own error is the honest answer.
     """
     if not catalog.outages or verdict.winner is None:
         return verdict
@@ -150,8 +149,8 @@ def _failing_over(catalog: Catalog, verdict: Verdict) -> Verdict:
     if policy.on_unhealthy != "next" or not is_failing(catalog, verdict.winner.candidate, tenant):
         return verdict
     others = verdict.eligible[1:]
-    if verdict.layer is not None:
-        others = tuple(_of_providers(others, policy.fallbacks))
+    if verdict.selected is not None:
+        others = tuple(_of_providers(others, (verdict.selected, *policy.fallbacks)))
     passed = [verdict.winner]
     for registration in others:
         if not is_failing(catalog, registration.candidate, tenant):
@@ -183,9 +182,17 @@ def outage_of(catalog: Catalog, candidate: Candidate, tenant: str | None) -> Out
     return Outage(candidate, settings, tenant if candidate.lifetime != "shared" else None)
 
 
-def settings_key(values: Mapping[str, Any]) -> str:
+def settings_key(value: object) -> str:
     """Return one text for equal settings, whatever order they were written in; secrets stay templates."""
-    return json.dumps(values, sort_keys=True, default=repr) if values else ""
+    match value:
+        case Mapping():
+            return f"{{{', '.join(sorted(f'{key!r}: {settings_key(item)}' for key, item in value.items()))}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(settings_key, value))}]"
+        case set() | frozenset():
+            return f"<{', '.join(sorted(map(settings_key, value)))}>"
+        case _:
+            return repr(value)
 
 
 def _first(registrations: tuple[Registration, ...]) -> Registration | None:

@@ -10,11 +10,15 @@ import platform
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pointsman.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
     from pointsman.declarations import Candidate, Constraints
 
 
@@ -36,7 +40,8 @@ class Environment:
 def this_environment() -> Environment:
     """Return what this process runs on."""
     names = {sys.platform, platform.system(), platform.machine()}
-    return Environment(platform.python_version(), frozenset(name.lower() for name in names if name), installed_version)
+    python = platform.python_version().rstrip("+")  # a build between two releases says 3.13.0+
+    return Environment(python, frozenset(name.lower() for name in names if name), cache(installed_version))
 
 
 def installed_version(distribution: str) -> str | None:
@@ -88,7 +93,7 @@ def _satisfies(version: str, specifier: str, candidate: Candidate) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
+        return _contains(SpecifierSet(specifier), version)
     except InvalidSpecifier as error:
         raise ConfigurationError(
             f"{candidate}: expected a version specifier, found {specifier!r}.", hint="Write >=3.12."
@@ -96,17 +101,34 @@ def _satisfies(version: str, specifier: str, candidate: Candidate) -> bool:
 
 
 def _missing(text: str, environment: Environment, candidate: Candidate) -> str | None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        raise ConfigurationError(
-            f"{candidate}: expected a package requirement, found {text!r}.", hint="Write redis>=5."
-        ) from error
+    requirement = _parse_requirement(text, candidate)
     found = environment.version_of(requirement.name)
     if found is None:
         return f"package {text} is not installed"
-    if not requirement.specifier.contains(found, prereleases=True):
+    if not _contains(requirement.specifier, found):
         return f"package {text} wanted, {found} found"
     return None
+
+
+def _parse_requirement(text: str, candidate: Candidate) -> Requirement:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    refusal = ConfigurationError(
+        f"{candidate}: expected a package and its versions, found {text!r}.", hint="Write redis>=5."
+    )
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise refusal from error
+    if requirement.marker or requirement.url:
+        raise refusal
+    return requirement
+
+
+def _contains(specifier: SpecifierSet, version: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False

@@ -107,7 +107,7 @@ class Resolution:
     if not TYPE_CHECKING:  # a misspelt attribute must still fail the type check
 
         def __getattr__(self, name: str) -> NoReturn:
-            if name.startswith("__"):
+            if name.startswith("__") or name in self.__slots__:  # a copy asks before the fields are there
                 raise AttributeError(name)
             domain, key = self.component
             raise AttributeError(

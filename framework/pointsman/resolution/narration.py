@@ -49,8 +49,9 @@ def error_of(catalog: Catalog, verdict: Verdict) -> PointsmanError:
         return UnknownProvider(why, hint=f"Registered: {', '.join(providers)}.")
     if verdict.by_order and verdict.selected not in providers:
         return OrderUnavailable(why, hint=f"Registered: {', '.join(providers)}. Unswap, or publish the provider.")
+    tenant = f" --tenant {question.tenant}" if question.tenant is not None else ""
     return NoEligibleCandidate(
-        why, explanation=explanation_of(catalog, verdict), hint=f"pointsman explain {question.component}"
+        why, explanation=explanation_of(catalog, verdict), hint=f"pointsman explain {question.component}{tenant}"
     )
 
 

@@ -36,14 +36,12 @@ class Registration:
     Attributes:
         sequence: Grows with every registration of its source.
         priority: The one that counts: explicit, inferred, or 0.
-        stated: Whether the priority was written or inferred, rather than left at 0.
     """
 
     candidate: Candidate
     source: Source
     sequence: int
     priority: int
-    stated: bool
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
@@ -53,8 +51,8 @@ class Registration:
 
 def register_as(candidate: Candidate, source: Source, sequence: int, inferred: int | None = None) -> Registration:
     """Put a candidate in its place; an explicit priority counts before the inferred one, 0 included."""
-    stated = candidate.priority if candidate.priority is not None else inferred
-    return Registration(candidate, source, sequence, stated or 0, stated is not None)
+    priority = candidate.priority if candidate.priority is not None else inferred
+    return Registration(candidate, source, sequence, priority or 0)
 
 
 def parse_stack_order(text: str) -> Mapping[str, int]:
@@ -97,14 +95,14 @@ def infer_priority(package_name: str | None, path: str | None, stack_order: Mapp
 
 
 def standing(registration: Registration, position: int) -> tuple[str, ...]:
-    """Return what a candidate brings into the ranking, up to the first value that somebody stated.
+    """Return what a candidate brings into the ranking, up to the first value that is not left at 0.
 
     Args:
         registration: The candidate in its place.
         position: Its place among the component's registrations, counted from 1.
     """
     priority = f"priority {registration.priority}"
-    if registration.stated:
+    if registration.priority:
         return (priority,)
     level = registration.candidate.stack_level
     if level:

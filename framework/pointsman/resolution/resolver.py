@@ -204,10 +204,9 @@ class Resolver:
 
     def add_settings(self, said: Contribution) -> None:
         """Add what a part of the settings says to what the others said; later words count before earlier ones."""
-        base = self.catalog
-        settings = merged(base.settings, said)
-        self._catalog = replace(base, settings=settings)
-        self._changed()
+        with self._registering:
+            self._catalog = replace(self.catalog, settings=merged(self.catalog.settings, said))
+            self._changed()
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Call the watcher after each change of registrations; returns the undo."""

@@ -7,7 +7,7 @@ that reads its vectors, draws the same bucket.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -87,13 +87,18 @@ def parse_selection(value: object, where: str) -> Selection:
 
 def _parse_split(value: Mapping[str, Any], where: str) -> Split:
     check_name(value["incumbent"], f"{where}: the incumbent")
+    if not isinstance(value["to"], Sequence):
+        raise ConfigurationError(f"{where}: expected a list of challengers, found {value['to']!r}.")
     challengers = tuple(_parse_challenger(pair, where) for pair in value["to"])
     names = [value["incumbent"], *(name for name, _ in challengers)]
     if len(dict.fromkeys(names)) != len(names):
         raise ConfigurationError(f"{where}: expected each provider once in a split, found {', '.join(names)}.")
     total = sum(weight for _, weight in challengers)
     if not challengers or total > BUCKETS:
-        raise ConfigurationError(f"{where}: expected weights of 1 to {BUCKETS} in all, found {total}.")
+        raise ConfigurationError(
+            f"{where}: expected challengers with weights of at most {BUCKETS} in all, "
+            f"found {len(challengers)} with {total}."
+        )
     salt = value.get("salt", "")
     if not isinstance(salt, str) or len(salt) > 128:
         raise ConfigurationError(f"{where}: expected a salt of at most 128 characters, found {salt!r}.")
