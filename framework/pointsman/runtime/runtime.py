@@ -7,7 +7,8 @@ It works without control, and knows nothing of HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from os import PathLike
@@ -63,6 +64,7 @@ class Runtime:
         settings: Loaded settings, the folder of their files, or ``None`` for ``settings/`` if there is one.
         include: Modules, routers, candidates and marked factories.
         events: Whose listeners hear of instances, swaps and refusals.
+        environ: Variables for ``${env:}``; the process's own unless told otherwise.
         plugins: Whether entry points of installed packages are read.
 
     Raises:
@@ -85,8 +87,10 @@ class Runtime:
         *,
         include: Iterable[Any] = (),
         events: Events | None = None,
+        environ: Mapping[str, str] | None = None,
         plugins: bool = True,
     ) -> None:
+        self.environ = os.environ if environ is None else environ
         self.settings = settings if isinstance(settings, Settings) else Settings.load(settings)
         self.state: RunState = "starting"
         self.fleet: Fleet | None = None
