@@ -161,7 +161,7 @@ def _check_specifiers(entry: CandidateEntry) -> None:
 
 def _kept(entry: CandidateEntry) -> dict[str, Any]:
     values = {name: getattr(entry, name) for name in KEPT}
-    kept = {name: value for name, value in values.items() if value not in (None, False, ())}
+    kept = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
     described = {one.name: msgspec.to_builtins(one) for one in entry.capabilities if not isinstance(one, str)}
     return _gated({**kept, "capabilities": described} if described else kept)
 

@@ -67,11 +67,10 @@ def convert_manifest(text: str, heading: Heading) -> Manifest:
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise Malformed(f"Expected a manifest in YAML or JSON: {error}.") from error
 

@@ -117,7 +117,7 @@ class Pattern:
 
     def _covers_path(self, path: str) -> bool:
         above = self.path.rstrip("/")
-        return not above or path == above or path.startswith(f"{above}/")
+        return path == above or path.startswith(f"{above}/")
 
 
 def parse_pattern(text: str) -> Pattern:

@@ -206,7 +206,7 @@ def _roles(document: Root, keys: Mapping[str, PublicKey]) -> Mapping[str, RoleKe
             holder[keyid] = name
         if role.threshold > len(role.keyids):
             raise ConfigurationError(
-                f"Role {name}: {role.threshold} signatures cannot come from {len(role.keyids)} keys."
+                f"Role {name}: expected a threshold of at most {len(role.keyids)}, its keys, found {role.threshold}."
             )
         roles[name] = RoleKeys(tuple(keys[keyid] for keyid in role.keyids), role.threshold)
     return MappingProxyType(roles)
