@@ -11,10 +11,11 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NoCatalog
 from pointsman.runtime.inclusion import collect
 from pointsman.runtime.runtime import Runtime
-from pointsman.web.assembly import Alone, Assembly, Attached, Operators, Plan
+from pointsman.web.assembly import Assembly, Operators, Plan
 from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
 from pointsman.web.routing import Part, Router
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from pointsman.control.fleet import Fleet
     from pointsman.runtime.runtime import StrPath
     from pointsman.runtime.settings import Settings
 
@@ -88,8 +90,6 @@ class Pointsman(Router):
             self._has_lifespan = False
             return
         scope["app"] = self
-        if self._life.state:
-            scope["state"] = {**self._life.state, **scope.get("state", {})}
         await self.assembly.stack(scope, receive, send)
 
     @property
@@ -112,11 +112,6 @@ class Pointsman(Router):
         """Return the operators' routes; None where no authenticator is configured."""
         return None
 
-    @asynccontextmanager
-    async def attached(self, runtime: Runtime) -> AsyncGenerator[Attached]:
-        """Attach control for the time of the run, where a store is configured."""
-        yield Alone()
-
     def _refuse_late(self, what: str) -> None:
         if self._assembly is not None or (self._runtime is not None and what.startswith("include")):
             raise ConfigurationError(f"{what} comes too late: it is read once, when the application starts.")
@@ -135,19 +130,29 @@ class Pointsman(Router):
             raise NoCatalog("The service is starting.")
 
     @asynccontextmanager
-    async def _live(self) -> AsyncGenerator[Mapping[str, Any]]:
+    async def _live(self) -> AsyncGenerator[None]:
         """Hold everything that this run lives by; what was entered last is left first."""
         assembly = self.assembly
         state: dict[str, Any] = {}
         try:
             async with AsyncExitStack() as stack:
-                assembly.attached = await stack.enter_async_context(self.attached(assembly.runtime))
-                await stack.enter_async_context(assembly.runtime)
+                if assembly.runtime.settings.section(ControlSettings).store:
+                    assembly.fleet = await stack.enter_async_context(_fleet(assembly.runtime))
+                stack.push_async_callback(assembly.runtime.stop)  # also what a start that fails has made
+                await assembly.runtime.start_once()
                 if self._lifespan is not None:
                     entered = await stack.enter_async_context(self._lifespan(assembly.runtime))
                     state.update(entered or {})
                 if self._inner is not None:
                     await stack.enter_async_context(inner_lifespan(self._inner, state))
-                yield state
+                assembly.state = state
+                yield
         finally:
             self._runtime = self._assembly = None
+
+
+def _fleet(runtime: Runtime) -> AbstractAsyncContextManager[Fleet | None]:
+    """Attach control; its libraries are loaded only where there is a fleet."""
+    from pointsman.control.attachment import attached
+
+    return attached(runtime, os.environ)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
@@ -30,31 +30,11 @@ from pointsman.web.settings import DebugSettings, WebSettings
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
     from starlette.routing import BaseRoute
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
+    from pointsman.control.fleet import Fleet
     from pointsman.runtime.runtime import Runtime
     from pointsman.tenancy.policy import Claims, Contradiction
-
-
-class Attached(Protocol):
-    """What steers this replica from outside, where control is attached."""
-
-    async def before_request(self) -> None:
-        """Let a refresh that is due happen. Never raises, and waits a second at most."""
-
-    def has_catalog(self) -> bool:
-        """Return whether there is something to serve from."""
-
-
-class Alone:
-    """No control: what the image says is served."""
-
-    async def before_request(self) -> None:
-        """Do nothing: nothing changes from outside."""
-
-    def has_catalog(self) -> bool:
-        """Return that the image's own catalog stands."""
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +68,8 @@ class Assembly:
         ConfigurationError: A setting, a route or a handler is wrong.
 
     Attributes:
-        attached: Control, once it is attached.
+        fleet: What steers this replica, once control is attached.
+        state: What ``request.state`` holds at first, once the user's lifespan is entered.
         stack: The outermost ASGI callable.
     """
 
@@ -96,7 +77,8 @@ class Assembly:
         self, runtime: Runtime, plan: Plan, *, prompt: Callable[[], Awaitable[None]], environment: Mapping[str, str]
     ) -> None:
         self.runtime = runtime
-        self.attached: Attached = Alone()
+        self.fleet: Fleet | None = None
+        self.state: Mapping[str, Any] = {}
         self.settings = runtime.settings.section(WebSettings)
         self._start = prompt
         self._scrub = runtime.scrubber.scrub
@@ -117,21 +99,24 @@ class Assembly:
             PointsmanError: The start has failed.
         """
         await self._start()
-        await self.attached.before_request()
+        if self.fleet is not None:
+            await self.fleet.before_request()
 
     def condition(self) -> Condition:
         """Return how this replica is: a vendor that fails, or a head that is stale, degrades it."""
         runtime = self.runtime
-        if runtime.state != "serving" or not self.attached.has_catalog():
+        if runtime.state != "serving" or not runtime.intake.catalog_stands:
             return "unavailable"
         statuses = runtime.lifecycle.board.as_dict().values()
         sick = any(status["state"] == "failed" or status["last_health"] is False for status in statuses)
         return "degraded" if sick or runtime.is_stale() or runtime.snapshot.catalog.outages else "ok"
 
-    async def _admitted(self) -> None:
+    async def _prepare(self, scope: Scope) -> None:
         await self.prompt()
-        if self.runtime.state == "stopping" or not self.attached.has_catalog():
+        if self.runtime.state == "stopping" or not self.runtime.intake.catalog_stands:
             raise NoCatalog("There is no catalog to serve from.")
+        if self.state:
+            scope["state"] = {**self.state, **scope.get("state", {})}
 
     def _stacked(self, routes: Sequence[BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
         behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)
@@ -142,7 +127,7 @@ class Assembly:
             app,
             runtime=self.runtime,
             tenancy=tenancy,
-            prompt=self._admitted,
+            prepare=self._prepare,
             resolution_header=self.runtime.settings.section(DebugSettings).resolution_header,
         )
         app = Boundary(app, scrub=self._scrub)

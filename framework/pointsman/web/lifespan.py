@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
 
 _log = logging.getLogger(__name__)
-Living: TypeAlias = Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
-"""Enters all that the application lives by; gives what becomes ``request.state``."""
+Living: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+"""Enters all that the application lives by."""
 
 
 class Life:
     """Starts and ends what an application lives by; any number of requests may call `start` at once.
 
     Attributes:
-        state: What ``request.state`` holds at first.
         stands: Whether everything is entered.
     """
 
@@ -39,7 +38,6 @@ class Life:
         self._settled = anyio.Event()
         self._ending = anyio.Event()
         self._failure: Exception | None = None
-        self.state: Mapping[str, Any] = {}
         self.stands = False
 
     async def start(self, wait_s: float) -> bool:
@@ -65,8 +63,8 @@ class Life:
 
     async def _keep(self) -> None:
         try:
-            async with self._living() as state:
-                self.state, self.stands = state, True
+            async with self._living():
+                self.stands = True
                 self._settled.set()
                 await self._ending.wait()
         except Exception as error:
@@ -130,12 +128,17 @@ async def inner_lifespan(app: ASGIApp, state: dict[str, Any]) -> AsyncGenerator[
         if answer["type"] == f"lifespan.{word}.failed":
             raise ConfigurationError(f"The inner application failed at its {word}: {_last_line(answer)}")
 
-    async with anyio.create_task_group() as group:
+    task = asyncio.create_task(run(), name="inner-lifespan")
+    try:
+        await say("startup")
+        yield
+        await say("shutdown")
+    except BaseException:
+        task.cancel()
+        raise
+    finally:
         with to_app, of_server, of_app:
-            group.start_soon(run)
-            await say("startup")
-            yield
-            await say("shutdown")
+            await asyncio.wait({task})
 
 
 def _last_line(answer: Message) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from pointsman.errors import ConfigurationError
 
@@ -89,6 +90,6 @@ def pointer(location: Iterable[int | str]) -> str:
 def _adapter(annotation: Any) -> TypeAdapter[object]:
     try:
         return TypeAdapter(annotation)
-    except (PydanticUserError, TypeError) as error:
+    except (PydanticUserError, SchemaError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(f"{annotation} cannot be validated: {reason}") from error

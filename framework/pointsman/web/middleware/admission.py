@@ -65,8 +65,8 @@ class Admission:
         app: The user's middleware, if any, and a `Gate`.
         runtime: What is pinned.
         tenancy: Who asks.
-        prompt: Awaited first: starts the runtime where no lifespan did, lets a refresh that is due happen, and raises
-            NoCatalog while there is nothing to serve from.
+        prepare: Awaited first: starts the runtime where no lifespan did, lets a refresh that is due happen, fills
+            ``request.state``, and raises NoCatalog while there is nothing to serve from.
         resolution_header: Whether answers tell which providers served (``debug.resolution_header``).
     """
 
@@ -76,13 +76,13 @@ class Admission:
         *,
         runtime: Pinning,
         tenancy: Asking,
-        prompt: Callable[[], Awaitable[None]],
+        prepare: Callable[[Scope], Awaitable[None]],
         resolution_header: bool = False,
     ) -> None:
         self._app = app
         self._runtime = runtime
         self._tenancy = tenancy
-        self._prompt = prompt
+        self._prepare = prepare
         self._resolution_header = resolution_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +92,7 @@ class Admission:
         pinned: Pinned | None = None
         try:
             try:
-                await self._prompt()
+                await self._prepare(scope)
                 asker = await self._tenancy.of(scope)
                 if asker.root_path is not None:
                     scope = taken_in(scope, asker.root_path)
