@@ -477,6 +477,11 @@ def test_a81_which_root_a_release_wants_is_read_unverified_and_is_a_hint() -> No
     assert wanted_root(encode(FORGE.release()), development) == 1
 
 
+def test_a81_a_release_is_judged_by_the_root_that_it_wants_or_not_at_all() -> None:
+    with pytest.raises(UntrustedRoot, match="wants root 2"):
+        FORGE.believed_release(FORGE.release(root=2))
+
+
 def test_a84_another_envelope_of_one_payload_is_no_alarm() -> None:
     release = FORGE.release()
     plain = FORGE.sealed(release)

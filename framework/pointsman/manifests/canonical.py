@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -113,7 +113,10 @@ def _check_depth(bare: bytes, what: str) -> None:
 
 
 def _read_strictly(data: bytes, kind: type[msgspec.Struct]) -> None:
-    """Refuse what msgspec lets pass: keys given twice, huge integers in free-form values, a missing ``type``."""
+    """Refuse what msgspec lets pass: keys given twice, huge integers in free-form values, a missing ``type``.
+
+    It has read the same bytes before, so neither NaN nor text that is no JSON comes this far.
+    """
     what = kind.__name__.lower()
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,14 +133,10 @@ def _read_strictly(data: bytes, kind: type[msgspec.Struct]) -> None:
         return int(digits)
 
     with _as_malformed(what):
-        tree = json.loads(data.decode(), object_pairs_hook=unique, parse_int=bounded, parse_constant=_refuse_constant)
+        tree = json.loads(data.decode(), object_pairs_hook=unique, parse_int=bounded)
     tag = kind.__struct_config__.tag
     if tag is not None and tree.get("type") != tag:
         raise Malformed(f"{what}: expected the field `type` to say {tag!r}, found none.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise Malformed(f"Expected a number, found {name}.")
 
 
 @contextmanager

@@ -9,32 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import yaml
 
 from pointsman.errors import Malformed
-from pointsman.manifests.schema import SPEC_VERSION, Audience, CandidateEntry, Manifest, Values
+from pointsman.manifests.schema import SPEC_VERSION, CandidateEntry, Manifest, Values
+
+if TYPE_CHECKING:
+    from pointsman.manifests.drafts import Heading
 
 TEXTS: Final = frozenset({"description", "documentation_url", "license", "owner", "python_version", "version"})
 """Fields that YAML may have read as numbers."""
 T = TypeVar("T")
 
 _BARE_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """What the predecessor's manifests do not say."""
-
-    version: int
-    epoch: int
-    issued_at: datetime
-    expires: datetime
-    audience: Audience
 
 
 class _Old(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +37,7 @@ class _Old(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def convert_manifest(text: str, heading: Heading) -> Manifest:
-    """Return the manifest that one of the predecessor's says, under our heading.
+    """Return the manifest that one of the predecessor's says, under our heading: what the predecessor's does not say.
 
     Raises:
         Malformed: It is neither YAML nor JSON, an entry has a field that the predecessor did not have, or a value is

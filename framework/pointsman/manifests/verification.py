@@ -22,6 +22,7 @@ from pointsman.errors import (
     Rollback,
     TooLarge,
     Unsigned,
+    UntrustedRoot,
     WrongAudience,
     WrongEpoch,
     WrongType,
@@ -108,7 +109,8 @@ def verify_release(data: bytes, trust: Trust, wall: datetime) -> Verified[Releas
     """Return the release that these bytes are; past its expiry it is ``aged``, which `release.accept` judges.
 
     Raises:
-        ManifestError: As for `verify_manifest`; ``Malformed`` also where the release contradicts itself.
+        ManifestError: As for `verify_manifest`; ``Malformed`` also where the release contradicts itself,
+            ``UntrustedRoot`` where it wants a later root than the one that judges it: see `wanted_root`.
     """
     now = trust.now(wall)
     verified = _verify(Release, data, trust, trust.limits.max_head_bytes)
@@ -116,6 +118,8 @@ def verify_release(data: bytes, trust: Trust, wall: datetime) -> Verified[Releas
     _check_belonging(release, trust)
     _check_issued(release.issued_at, release.expires, now, trust)
     _check_release(release)
+    if trust.root is not None and release.root > trust.root.version:
+        raise UntrustedRoot(f"The release wants root {release.root} in force, found root {trust.root.version}.")
     return replace(verified, freshness=_aged(release.expires, now))
 
 

@@ -8,7 +8,8 @@ from pointsman.errors import ArtifactsDisabled, Malformed
 from pointsman.manifests.admission import Gate, admit
 from pointsman.manifests.canonical import decode_document, encode
 from pointsman.manifests.contents import contribution_of
-from pointsman.manifests.convert import Heading, convert_manifest
+from pointsman.manifests.convert import convert_manifest
+from pointsman.manifests.drafts import Heading
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest
 from tests.forge import AUDIENCE, DAY, NOW
 

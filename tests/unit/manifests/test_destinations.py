@@ -43,6 +43,14 @@ def test_a_text_is_read_as_every_place_that_it_leads_to(
 
 
 @pytest.mark.parametrize(
+    "text", ["https://", "https://user@", "https://user@/x", "https://a@b@c", "1://a", "a,,b", "a:1:2"]
+)
+def test_a_text_that_leads_nowhere_in_particular_is_refused(text: str) -> None:
+    with pytest.raises(DestinationForbidden):
+        parse_destinations(text)
+
+
+@pytest.mark.parametrize(
     ("pattern", "covered", "not_covered"),
     [
         ("https://api.example.com", ["https://api.example.com/x", "https://api.example.com:443"],

@@ -7,9 +7,11 @@ import pytest
 
 from pointsman.errors import ConfigurationError, UntrustedRoot, WrongType
 from pointsman.manifests.canonical import encode
+from pointsman.manifests.drafts import Heading, draft_root
+from pointsman.manifests.keys import PublicKey
 from pointsman.manifests.limits import Limits
-from pointsman.manifests.root import load_root, rotate
-from pointsman.manifests.schema import Role
+from pointsman.manifests.root import ROLES, load_root, rotate
+from pointsman.manifests.schema import Role, RoleName
 from tests.forge import AUDIENCE, DAY, NOW, Forge, key
 
 FORGE = Forge()
@@ -61,6 +63,16 @@ def test_a_root_of_the_image_is_an_envelope_signed_by_itself() -> None:
 def test_a_key_that_no_role_names_may_stand_in_a_root() -> None:
     spare = {**ROOT.keys, key("spare").keyid: str(key("spare").public)}
     assert load_root(FORGE.sealed(FORGE.root(keys=spare)))
+
+
+def test_a_root_is_drafted_from_the_keys_of_its_holders() -> None:
+    heading = Heading(ROOT.version, ROOT.epoch, ROOT.issued_at, ROOT.expires, ROOT.audience)
+    holders: dict[RoleName, tuple[PublicKey, ...]] = {
+        name: tuple(pair.public for pair in FORGE.holders[name]) for name in ROLES
+    }
+    assert draft_root(heading, holders, {}) == ROOT
+    careful = draft_root(heading, holders, {"root": 2})
+    assert load_root(FORGE.sealed(careful, *FORGE.holders["root"])).roles["root"].threshold == 2
 
 
 def test_roots_follow_each_other_one_by_one() -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.errors import ConfigurationError, FactoryForbidden, MissingExtraError
-from pointsman.resolution import reference
-from pointsman.resolution.reference import GatedReference, is_gated_form, load_reference
+from pointsman.resolution.reference import EXTRAS, GatedReference, is_gated_form, load_reference
 
 FILES = {
     "depot.py": "class Cache:\n    class Inner: pass\n\nalias = Cache\nlimit = 5\n",
@@ -52,15 +51,20 @@ def test_what_leads_nowhere_is_a_mistake_in_the_configuration(text: str) -> None
 
 
 def test_a_shipped_provider_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "EXTRAS", {"needs_more": "more"})
-    with pytest.raises(MissingExtraError, match="absent_for_certain") as missing:
-        load_reference("needs_more:X")
-    assert missing.value.extra == "more"
-    assert "pip install 'pointsman[more]'" in missing.value.hint
+    monkeypatch.delitem(sys.modules, "pointsman.adapters.cache.redis", raising=False)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    for text in (
+        "pointsman.adapters.cache.redis:redis_cache",
+        GatedReference("pointsman.adapters.cache.redis:redis_cache"),
+    ):
+        with pytest.raises(MissingExtraError, match="'redis' was not found") as missing:
+            load_reference(text)
+        assert missing.value.extra == "redis"
+        assert "pip install 'pointsman[redis]'" in missing.value.hint
 
 
 def test_every_extra_is_of_a_shipped_module() -> None:
-    assert all(module.startswith("pointsman.adapters.") for module in reference.EXTRAS)
+    assert all(module.startswith("pointsman.adapters.") for module in EXTRAS)
 
 
 def test_a_gated_reference_is_its_text_and_stays_gated() -> None:
