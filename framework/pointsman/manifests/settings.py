@@ -29,7 +29,7 @@ class TrustSettings(BaseModel):
     """Settings of the ``trust`` section.
 
     Attributes:
-        root: The file of the trust root, an envelope; relative to the settings folder's parent.
+        root: The file of the trust root, an envelope.
         min_root: The least version of the root with which the service starts.
         factories: Code that a manifest may name: ``pkg.mod:Name``, ``pkg.mod:*``, ``pkg.**:*``. None: the shipped
             adapters, and what installed packages and the application itself registered.
