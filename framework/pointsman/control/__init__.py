@@ -1,0 +1,1 @@
+"""ONE FLEET: the head, convergence, operations and publishing; binds snapshots into the runtime."""

@@ -6,9 +6,9 @@ replica. Nothing here signs, reads or writes; who may write, and when, is decide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ from pointsman.manifests.schema import (
 )
 from pointsman.manifests.schema import Split as WireSplit
 from pointsman.resolution.selection import Selection, Split
+from pointsman.runtime.inputs import Orders
 
 LIFE: Final = timedelta(days=7)
 """How long a signature of the control document is good; it is signed anew from half of it."""
@@ -34,8 +35,6 @@ SWEEP_AFTER: Final = timedelta(seconds=60)
 """An order that ended so long ago leaves the document; until then clocks may still disagree about it."""
 RESTORED_JUMP: Final = 2**20
 """How far seq and cseq leap when a restored head is put in force, beyond all that a replica may have seen."""
-
-Orders: TypeAlias = Mapping[str, tuple[Order, ...]]
 
 
 # --- looking ---

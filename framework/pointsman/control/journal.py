@@ -31,6 +31,7 @@ class Begin(Struct, frozen=True, kw_only=True):
     Attributes:
         body: By which another command under the same key is told apart.
         base: The command after which nothing that this one touches may have moved.
+        insist: ``If-Match`` was ``*``: the base is no matter.
         command: The command's body.
     """
 
@@ -39,6 +40,7 @@ class Begin(Struct, frozen=True, kw_only=True):
     who: Text
     reason: Text
     command: dict[str, Any] = {}
+    insist: bool = False
 
 
 class End(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,6 +1,6 @@
 """When to read, how long a request waits for that, and when the head may be written.
 
-Pure functions of numbers and a random source. Every figure was simulated together; none is a setting but the two
+Pure functions of numbers and a random source. Every figure was simulated together; none is a setting but the
 limits.
 """
 
@@ -26,15 +26,17 @@ WRITE_JITTER_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The two ages that matter.
+    """The ages that matter.
 
     Attributes:
         soft_s: Older than this the head is read again.
         hard_s: Older than this the replica is stale.
+        release_s: How often the publisher's release is looked at.
     """
 
     soft_s: float = 10.0
     hard_s: float = 60.0
+    release_s: float = 60.0
 
 
 def next_read(limits: Limits, random: Random) -> float:
