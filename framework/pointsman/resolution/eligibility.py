@@ -61,7 +61,7 @@ def barrier_here(candidate: Candidate, environment: Environment) -> str | None:
         ConfigurationError: A specifier or requirement cannot be read.
     """
     constraints = candidate.constraints
-    if not (constraints.python or constraints.platforms or constraints.packages):
+    if not (constraints.python or constraints.platforms or constraints.packages or constraints.conflicts):
         return None
     if constraints.python and not _satisfies(environment.python, constraints.python, candidate):
         return f"python {constraints.python} wanted, {environment.python} found"
@@ -71,6 +71,9 @@ def barrier_here(candidate: Candidate, environment: Environment) -> str | None:
     for requirement in constraints.packages:
         if reason := _missing(requirement, environment, candidate):
             return reason
+    for requirement in constraints.conflicts:
+        if _missing(requirement, environment, candidate) is None:
+            return f"conflicts with package {requirement}, which is installed"
     return None
 
 

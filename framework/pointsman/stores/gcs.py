@@ -26,7 +26,7 @@ from google.api_core.exceptions import GoogleAPICallError, NotModified
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud import storage  # type: ignore[import-untyped] # ships no types
+from google.cloud import storage  # type: ignore[attr-defined,import-untyped,unused-ignore]
 from google.cloud.storage.exceptions import DataCorruption  # type: ignore[import-untyped] # ships no types
 
 from pointsman.errors import ConfigurationError, PreconditionFailed, StoreError, TooLarge, Unavailable

@@ -27,7 +27,8 @@ def override(app: Pointsman | Runtime, domain: str, key: str, instance: object, 
 def override(app: Pointsman | Runtime, *names: Any) -> AbstractContextManager[None]:
     """Return a block in which a component is the given object, whatever provider is asked for.
 
-    What stands on the component is made anew with it. The object is asked for its health, where it has one, and is never closed.
+    What stands on the component is made anew with it. The object is asked for its health, where it has one, and is
+    never closed.
 
     Raises:
         ConfigurationError: The names are not a component's.

@@ -40,6 +40,8 @@ Make = Callable[..., Candidate]
         (Constraints(packages=["redis", "zebra>=1"]), "package zebra>=1 is not installed"),
         (Constraints(packages=["odd>=1"]), "package odd>=1 wanted, not a version found"),
         (Constraints(python=">=3.13", platforms=["win32"], packages=["zebra"]), "python >=3.13 wanted, 3.12.1 found"),
+        (Constraints(conflicts=["zebra", "redis>=6"]), None),
+        (Constraints(conflicts=["redis<6"]), "conflicts with package redis<6, which is installed"),
         (Constraints(tenants=["acme"], not_tenants=["globex"]), None),  # a matter of who asks, not of where
     ],
 )
