@@ -1,24 +1,26 @@
 """Everything that a replica is told before it starts: files, environment, arguments, in this order.
 
-`Settings.load` reads, `Settings.section` hands each layer the section whose model that layer owns, and
-`Settings.contribution` tells the catalog what was said about components. A mistake stops the start with its file,
-line and key, and the nearest valid name. Values are never shown: neither in an error nor in a ``repr`` of ours.
+`Settings.load` reads, and pydantic-settings lays one source over another. `Settings.section` hands each layer the
+section whose model that layer owns, and `Settings.contribution` tells the catalog what was said about components. A
+mistake stops the start with its file, line and key, and the nearest valid name. Values are never shown: neither in an
+error nor in a ``repr`` of ours.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pointsman.errors import ConfigurationError
 from pointsman.observability.settings import LoggingSettings, TracingSettings
 from pointsman.runtime.settings_contribution import Said, contribution_of, domains_of
-from pointsman.runtime.settings_faults import faults_of, refusal
+from pointsman.runtime.settings_faults import faults_told
 from pointsman.runtime.settings_models import DOMAIN_OF, DomainSettings, OrEmpty, PolicySettings, TenantSettings
-from pointsman.runtime.settings_sources import Models, Sources, StrPath, read_sources
+from pointsman.runtime.settings_sources import Layer, Models, Sources, StrPath, read_sources
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -33,10 +35,14 @@ Domain: TypeAlias = Annotated[DomainSettings, OrEmpty]
 SECTIONS_OF_LAYERS: Final = frozenset({"admin", "control", "debug", "lifecycle", "store", "tenancy", "trust", "web"})
 """Sections whose models other layers own; kept as they are until the layer asks."""
 DEVELOPMENT: Final = "development"
+READ: Final = "(read)"
+"""What `Settings.load` has read goes to the constructor under this name; no section and no argument is called so."""
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """What was said, merged and checked; immutable, and safe to share.
+
+    `load` reads all sources. The constructor and ``model_validate`` take what they are given, and read nothing.
 
     Attributes:
         service: The audience of manifests, with the environment.
@@ -45,7 +51,7 @@ class Settings(BaseModel):
         components: Policies by full name, ``adapter/cache``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(case_sensitive=True, extra="forbid", frozen=True)
 
     service: str = ""
     environment: str = ""
@@ -61,13 +67,20 @@ class Settings(BaseModel):
     logging: Annotated[LoggingSettings, OrEmpty] = LoggingSettings()
     tracing: Annotated[TracingSettings, OrEmpty] = TracingSettings()
 
-    OWN: ClassVar[frozenset[str]]
     _sources: Sources = PrivateAttr(default_factory=Sources)
 
-    def model_post_init(self, context: object, /) -> None:
-        """Keep what `load` has read, for sections and for the places in messages."""
-        if isinstance(context, Sources):
-            self._sources = context
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return arguments, variables and files, highest first; arguments alone where `load` has read no others."""
+        read: Sources = init_settings().get(READ, Sources())
+        return init_settings, *(Layer(settings_cls, tree, read.origins) for tree in read.layers)
 
     @classmethod
     def load(
@@ -92,14 +105,26 @@ class Settings(BaseModel):
             ConfigurationError: Something in it is wrong; tells file, line, key and the nearest valid name.
         """
         models = sections or {}
-        environ = os.environ if environ is None else environ
-        names = cls.OWN.union(SECTIONS_OF_LAYERS, models)
-        sources = read_sources(folder, environ, overrides, names, models)
-        own = {name: sources.expanded(name, _of_a_provider) for name in sources.tree.values if name in cls.OWN}
-        settings = _checked(cls, own, sources, ())
-        for name, model in models.items():
+        names = SECTIONS_OF_LAYERS.union(cls.model_fields, models)
+        read = read_sources(folder, os.environ if environ is None else environ, overrides, names, models)
+        given: dict[str, Any] = {**read.tree.values, READ: read}
+        return cls(**given)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, merged: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Check what was merged, keep layers' sections for them, and tell of faults where they were written."""
+        if not isinstance(merged, dict) or READ not in merged:
+            return handler(merged)
+        values = dict(merged)
+        sources: Sources = values.pop(READ).merged(values)
+        own = {name: sources.expanded(name, _of_a_provider) for name in values if name in cls.model_fields}
+        with faults_told(sources.tree, cls):
+            settings = handler(own)
+        for name, model in sources.models.items():
             _section(sources, name, model)
         _refuse_development_on_cloud_run(settings.environment, sources)
+        settings._sources = sources  # noqa: SLF001 - its own, which only `load` fills
         return settings
 
     @property
@@ -153,9 +178,6 @@ class Settings(BaseModel):
         return contribution_of(said, marks or {}, known)
 
 
-Settings.OWN = frozenset(Settings.model_fields)
-
-
 def _refuse_development_on_cloud_run(environment: str, sources: Sources) -> None:
     if environment == DEVELOPMENT and "K_SERVICE" in sources.environ:
         raise ConfigurationError(
@@ -174,17 +196,5 @@ def _of_a_provider(path: Path) -> bool:
 def _section(sources: Sources, name: str, model: type[M]) -> M:
     renders_blanks: bool = getattr(model, "renders_blanks", False)
     values = sources.expanded(name, lambda _: renders_blanks)
-    return _checked(model, {} if values is None else values, sources, (name,))
-
-
-def _checked(model: type[M], values: object, sources: Sources, root: Path) -> M:
-    """Return what a model made of the values that lie under a path.
-
-    Raises:
-        ConfigurationError: The model found faults; all of them are told, and no value. Pydantic's own error is not
-            chained: it holds the values.
-    """
-    try:
-        return model.model_validate(values, context=sources)
-    except ValidationError as error:
-        raise refusal(faults_of(error, sources.tree, model, root)) from None
+    with faults_told(sources.tree, model, (name,)):
+        return model.model_validate({} if values is None else values)

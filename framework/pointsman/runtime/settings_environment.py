@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
-from pointsman.runtime.settings_tree import MAX_DEPTH, Origin, Rank, Tree, nearest, paths_of
+from pointsman.runtime.settings_tree import MAX_DEPTH, Origin, Rank, Tree, nearest, nested, paths_of
 
 PREFIX: Final = "POINTSMAN_"
 NOT_SETTINGS: Final = frozenset(
@@ -48,11 +48,9 @@ def read_environment(environ: Mapping[str, str], sections: Collection[str]) -> T
 
 def _alone(path: Path, variable: str, text: str) -> Tree:
     """Return the tree of one variable."""
-    value: Any = _value(variable, text)
-    for part in reversed(path):
-        value = {part: value}
+    values = nested(path, _value(variable, text))
     told = len(path)
-    return Tree(value, {at: Origin(Rank.ENVIRONMENT, variable, min(len(at), told)) for at in paths_of(value)})
+    return Tree(values, {at: Origin(Rank.ENVIRONMENT, variable, min(len(at), told)) for at in paths_of(values)})
 
 
 def _path(variable: str, sections: Collection[str]) -> tuple[str, ...]:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
 from pointsman.runtime.settings_tree import Tree, meant
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
 MAX_SHOWN: Final = 20
@@ -39,7 +39,20 @@ class Fault:
         return f"{self.where}: {self.what}"
 
 
-def refusal(faults: Iterable[Fault]) -> ConfigurationError:
+@contextmanager
+def faults_told(tree: Tree, model: type[BaseModel], root: Path = ()) -> Iterator[None]:
+    """Tell every fault that a model finds inside in the values that lie under a path of the tree.
+
+    Raises:
+        ConfigurationError: There was one. Pydantic's own error is not chained: it holds the values.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise _refusal(_faults_of(error, tree, model, root)) from None
+
+
+def _refusal(faults: Iterable[Fault]) -> ConfigurationError:
     """Return one error that tells every fault, each once; of many the first ones."""
     told = tuple(dict.fromkeys(faults))
     if len(told) == 1:
@@ -50,7 +63,7 @@ def refusal(faults: Iterable[Fault]) -> ConfigurationError:
     return ConfigurationError("\n".join(lines))
 
 
-def faults_of(error: ValidationError, tree: Tree, model: type[BaseModel], root: Path = ()) -> Iterator[Fault]:
+def _faults_of(error: ValidationError, tree: Tree, model: type[BaseModel], root: Path) -> Iterator[Fault]:
     """Yield the faults that a model found in what lies under a path of the tree."""
     for detail in error.errors(include_url=False):
         path = (*root, *detail["loc"])

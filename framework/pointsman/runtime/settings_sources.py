@@ -1,22 +1,23 @@
-"""Lay files, variables and arguments over one another, and fill variables into what they say.
+"""Read files, variables and arguments, and hand them to pydantic-settings, which lays them over one another.
 
-Decides which source wins and nothing else; what a section means is for its model to say.
+Knows where everything was written, and what each source may say; what a section means is for its model to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings, InitSettingsSource
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path, expand, map_text
 from pointsman.runtime.settings_environment import read_environment
-from pointsman.runtime.settings_tree import Origin, Rank, Tree, meant, paths_of
+from pointsman.runtime.settings_tree import Origin, Rank, Tree, meant, nested, paths_of
 
 StrPath: TypeAlias = str | PathLike[str]
 Models: TypeAlias = Mapping[str, type[BaseModel]]
@@ -34,15 +35,24 @@ class Sources:
     """What was said, by whom, and what it is filled in from.
 
     Attributes:
+        tree: The arguments, until pydantic-settings has laid them over the layers; then everything.
+        layers: What lies below the arguments: variables, then files.
+        origins: Where the layers wrote what shows; filled while they are laid under one another.
         environ: For ``${env:NAME}``.
         models: Sections by name whose models were handed in.
         folder: With the files, where there was one.
     """
 
     tree: Tree = field(default_factory=Tree)
+    layers: tuple[Tree, ...] = ()
+    origins: dict[Path, Origin] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     models: Models = field(default_factory=dict)
     folder: FilePath | None = None
+
+    def merged(self, values: Mapping[str, Any]) -> Sources:
+        """Return what was said as one tree, of the values that pydantic-settings merged."""
+        return replace(self, tree=Tree(values, {**self.tree.origins, **self.origins}), layers=(), origins={})
 
     def expanded(self, name: str, keep: Callable[[Path], bool]) -> Any:
         """Return a section with variables filled in; what ``keep`` says of a path stays a template.
@@ -58,6 +68,26 @@ class Sources:
         return map_text(self.tree.values.get(name), fill)
 
 
+class Layer(InitSettingsSource):
+    """A tree as a source of pydantic-settings, which lays it under the sources before it.
+
+    Args:
+        settings_cls: Whose source it is.
+        tree: What was read.
+        origins: Is told where everything was written that no higher source replaces.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], tree: Tree, origins: dict[Path, Origin]) -> None:
+        super().__init__(settings_cls, dict(tree.values))
+        self._tree = tree
+        self._origins = origins
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the tree says."""
+        self._origins.update(self._tree.shown_under(self.current_state))
+        return super().__call__()
+
+
 def read_sources(
     folder: StrPath | None,
     environ: Mapping[str, str],
@@ -65,7 +95,7 @@ def read_sources(
     names: frozenset[str],
     models: Models,
 ) -> Sources:
-    """Read the files of a folder, then variables, then arguments.
+    """Read the files of a folder, variables and arguments, and lay nothing over one another yet.
 
     Args:
         folder: Unsaid: what ``POINTSMAN_SETTINGS`` names, else ``settings`` where there is one, else none.
@@ -77,14 +107,14 @@ def read_sources(
     Raises:
         ConfigurationError: A source cannot be read, or says an unknown section.
     """
-    tree = Tree()
+    files = Tree()
     if (named := _folder(folder, environ)) is not None:
         from pointsman.runtime.settings_files import read_folder  # without files no YAML library is loaded
 
-        tree = read_folder(named, names)
-    tree = _laid_over(_refuse_image_only(read_environment(environ, names)), tree)
-    tree = _laid_over(_arguments(overrides, names), tree)
-    return Sources(tree, environ, models, named)
+        files = read_folder(named, names)
+    variables = _raising(_refuse_image_only(read_environment(environ, names)), files)
+    arguments = _raising(_raising(_arguments(overrides, names), files), variables)
+    return Sources(arguments, (variables, files), environ=environ, models=models, folder=named)
 
 
 def _folder(said: StrPath | None, environ: Mapping[str, str]) -> FilePath | None:
@@ -125,17 +155,13 @@ def _dumped(value: object) -> object:
     return value
 
 
-def _laid_over(higher: Tree, lower: Tree) -> Tree:
-    """Return one tree of both, in which no number that may only be raised is lower than it was."""
-    merged = higher.over(lower)
+def _raising(higher: Tree, lower: Tree) -> Tree:
+    """Return the higher tree, in which no number that may only be raised is lower than the lower tree says."""
     for path in RAISED_ONLY:
-        before, after = _number(lower, path), _number(merged, path)
+        before, after = _number(lower, path), _number(higher, path)
         if before is not None and after is not None and after < before:
-            kept: Any = before
-            for part in reversed(path):
-                kept = {part: kept}
-            merged = Tree(kept, {path: lower.origins[path]}).over(merged)
-    return merged
+            higher = Tree(nested(path, before), {path: lower.origins[path]}).over(higher)
+    return higher
 
 
 def _number(tree: Tree, path: Path) -> int | None:

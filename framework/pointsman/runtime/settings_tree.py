@@ -65,37 +65,35 @@ class Tree:
 
     def over(self, lower: Tree) -> Tree:
         """Return the lower tree with this one laid over it: mappings are merged, everything else is replaced."""
-        origins = dict(lower.origins)
-        values = _merged(lower.values, self.values, (), origins)
-        for path, origin in self.origins.items():
-            if path not in origins or not isinstance(_at(self.values, path), Mapping):
-                origins[path] = origin
-        return Tree(values, origins)
+        return Tree(_merged(lower.values, self.values), {**self.origins, **lower.shown_under(self.values)})
+
+    def shown_under(self, higher: Mapping[str, Any]) -> dict[Path, Origin]:
+        """Return the origins of what still shows when higher values are laid over this tree."""
+        return {path: at for path, at in self.origins.items() if not _is_replaced(self.values, higher, path)}
 
 
-def _merged(
-    lower: Mapping[str, Any], higher: Mapping[str, Any], at: Path, origins: dict[Path, Origin]
-) -> dict[str, Any]:
+def _merged(lower: Mapping[str, Any], higher: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(lower)
     for key, value in higher.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = _merged(merged[key], value, (*at, key), origins)
-        else:
-            if key in merged:
-                _forget((*at, key), origins)
-            merged[key] = value
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
-def _forget(path: Path, origins: dict[Path, Origin]) -> None:
-    """Take out the origins of a value that is replaced, and of all that lay in it."""
-    for other in [other for other in origins if other[: len(path)] == path]:
-        del origins[other]
-
-
-def _at(value: Any, path: Path) -> Any:
+def _is_replaced(lower: Any, higher: Any, path: Path) -> bool:
     for part in path:
-        value = value[part]
+        if part not in higher:
+            return False
+        lower, higher = lower[part], higher[part]
+        if not (isinstance(lower, Mapping) and isinstance(higher, Mapping)):
+            return True
+    return False
+
+
+def nested(path: Path, value: Any) -> Any:
+    """Return mappings that lead along a path to a value."""
+    for part in reversed(path):
+        value = {part: value}
     return value
 
 
