@@ -6,6 +6,8 @@ for something that the test has not done yet.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,13 +38,12 @@ from pointsman.errors import (
     UnknownComponent,
     UnknownProvider,
 )
-from pointsman.manifests.canonical import encode
 from pointsman.manifests.envelope import digest_of, sign_document
 from pointsman.manifests.keys import SigningKey
 from pointsman.manifests.root import load_root
 from pointsman.manifests.schema import Approved, Audience, Control, Manifest, Order, Release, Role, Root
 from pointsman.manifests.trust import Trust
-from pointsman.manifests.verification import Verified, verify_head
+from pointsman.manifests.verification import Verified, decode_head, encode_head, verify_head
 from pointsman.resolution.contribution import Contribution
 from pointsman.resolution.selection import Selection
 from pointsman.runtime.inputs import ManifestInput, Orders
@@ -249,8 +250,17 @@ class World:
 
     # --- documents ---
 
-    def root(self, version: int, *, epoch: int = 1, control: tuple[str, ...] = ("control",), by: int = 0) -> bytes:
-        names = {"root": (f"root{version}",), "manifest": ("manifest",), "release": ("release",), "control": control}
+    def root(
+        self,
+        version: int,
+        *,
+        epoch: int = 1,
+        control: tuple[str, ...] = ("control",),
+        release: tuple[str, ...] = ("release",),
+        by: int = 0,
+    ) -> bytes:
+        """A root with these keys, signed by itself and by the one before it."""
+        names = {"root": (f"root{version}",), "manifest": ("manifest",), "release": release, "control": control}
         keys = {each: key(each) for role in names.values() for each in role}
         document = Root(
             spec_version=1,
@@ -422,8 +432,6 @@ class World:
 
     async def forge(self, control: Control, *, signer: str = "control") -> None:
         """Write a control document that a holder of the control key made."""
-        from pointsman.manifests.verification import decode_head, encode_head
-
         head = decode_head(await self.bytes_of("head"), self.trust)
         await self.put_back(encode_head(bytes(head.release), sign_document(control, [key(signer)])))
 
@@ -441,9 +449,6 @@ def refused() -> PreflightFailed:
 
 
 def _version_of(envelope: bytes) -> int:
-    import base64
-    import json
-
     return int(json.loads(base64.b64decode(json.loads(envelope)["payload"]))["version"])
 
 
@@ -456,7 +461,3 @@ def swap(value: str = "memory", **given: Any) -> Command:
 def pause(**given: Any) -> Command:
     fields: dict[str, Any] = {"kind": "pause", "component": CACHE, "reason": "test", "who": "ada"}
     return Command(**{**fields, **given})
-
-
-def unsigned(document: Any) -> bytes:
-    return encode(document)

@@ -103,22 +103,30 @@ class Adoption:
         """Look at the release with the next flight: somebody says that there is a new one."""
         self._looking.done(Reading.of(self._ground.clock), 0.0)
 
-    def due(self, head: FleetHead) -> bool:
-        """Tell whether there is something to do."""
-        now = Reading.of(self._ground.clock)
-        return self._look_due(now) or self._adopt_due(now, head) or self._sign_due(now, head)
+    def follow(self, head: FleetHead) -> None:
+        """Do what is due, beside whatever else is done."""
+        self._warn(head)
+        if self._due(head):
+            self._launch(head)
 
-    def launch(self, head: FleetHead) -> anyio.Event:
-        """Do what is due, and return when that has ended, either way."""
+    async def tend(self, head: FleetHead) -> None:
+        """Do what is due, and return when that has ended, either way. Never raises."""
+        if self._due(head):
+            await self._launch(head).wait()
+
+    def _launch(self, head: FleetHead) -> anyio.Event:
         self._head = head
         return self._flights.launch()
+
+    def _due(self, head: FleetHead) -> bool:
+        now = Reading.of(self._ground.clock)
+        return self._look_due(now) or self._adopt_due(now, head) or self._sign_due(now, head)
 
     async def _fly(self) -> None:
         """Do each chore that is due; one that fails keeps no other from being done. Never raises."""
         head, now = self._head, Reading.of(self._ground.clock)
         if head is None:
             return
-        self._warn(head)
         if self._look_due(now):
             await self._guarded(self._looking, "release.refused", self._look(head))
         if self._adopt_due(now, head):

@@ -8,6 +8,7 @@ replicas share; ours must never run back.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -54,6 +55,19 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the event loop."""
         await anyio.sleep(seconds)
+
+
+async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[None]]) -> None:
+    """Wait for something that cannot fail, but no longer than so many seconds of this clock."""
+    async with anyio.create_task_group() as group:
+
+        async def ring() -> None:
+            await clock.sleep(seconds)
+            group.cancel_scope.cancel()
+
+        group.start_soon(ring)
+        await wait()
+        group.cancel_scope.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from pointsman.control import pacing
-from pointsman.control.clocks import Reading
+from pointsman.control.clocks import Reading, wait_at_most
 from pointsman.control.flights import Flights
 from pointsman.control.ports import is_alarm, told
 from pointsman.control.reading import FleetHead, Position, Verdict, judge
@@ -133,7 +134,8 @@ class Convergence:
         self._group = group
         self._flights.board(group)
         await self._flights.launch().wait()
-        await self.settled()
+        if self._settling is not None:
+            await self._settling.wait()
 
     async def before_request(self) -> None:
         """Let a refresh that is due happen, and wait for it where the rules say so. Never raises."""
@@ -149,10 +151,12 @@ class Convergence:
             since_failure_s=NEVER if self._failed_at is None else now.since(self._failed_at),
         )
         if patience_s > 0.0:
-            with anyio.move_on_after(patience_s):
-                await landing.wait()
-                if self.due() and not self._failures:  # that flight had left before a freeze
-                    await self._flights.launch().wait()
+            await wait_at_most(self._ground.clock, patience_s, partial(self._landed, landing))
+
+    async def _landed(self, landing: anyio.Event) -> None:
+        await landing.wait()
+        if self.due() and not self._failures:  # that flight had left before a freeze
+            await self._flights.launch().wait()
 
     async def refresh(self, *, hint: bool = False) -> None:
         """Converge now, by a read that leaves after this call. Never raises.
@@ -195,10 +199,10 @@ class Convergence:
             self._bind(head, self._held.departed)
             self._follow()
 
-    async def settled(self) -> bool:
+    async def settled(self, at_most_s: float) -> bool:
         """Wait until the uses of the head in force are bound or have failed, and tell whether they are bound."""
         if self._settling is not None:
-            await self._settling.wait()
+            await wait_at_most(self._ground.clock, at_most_s, self._settling.wait)
         return self._held is not None and self._held.settled
 
     # --- one flight ---

@@ -150,24 +150,27 @@ class Effective:
         choices = self.choices(head)
         return bool(choices) and self.applied is not None and self.applied.digest == choices[0].digest
 
-    def due(self, head: FleetHead) -> bool:
-        """Tell whether there is something to try now."""
-        return next(self._to_try(head), None) is not None
-
     def board(self, group: TaskGroup) -> None:
         """Say which group the work belongs to."""
         self._flights.board(group)
 
-    def launch(self, head: FleetHead) -> anyio.Event:
-        """Begin to take the first choice of a head that can be taken, and return when that has ended, either way."""
+    def follow(self, head: FleetHead) -> None:
+        """Look after the manifest of a head, beside whatever else is done."""
+        if self._due(head):
+            self._launch(head)
+
+    async def converge(self, head: FleetHead) -> None:
+        """Take the first choice of a head that can be taken. Never raises: what is refused is kept in `refusals`."""
+        await self._launch(head).wait()
+        if self._due(head):  # that flight had begun with an older head
+            await self._launch(head).wait()
+
+    def _launch(self, head: FleetHead) -> anyio.Event:
         self._head = head
         return self._flights.launch()
 
-    async def converge(self, head: FleetHead) -> None:
-        """Take the first choice that can be taken. Never raises: what is refused is kept in `refusals`."""
-        await self.launch(head).wait()
-        if self.due(head):  # that flight had begun with an older head
-            await self.launch(head).wait()
+    def _due(self, head: FleetHead) -> bool:
+        return next(self._to_try(head), None) is not None
 
     async def _fly(self) -> None:
         if self._head is not None:

@@ -110,8 +110,7 @@ class Fleet:
         await self.convergence.refresh(hint=hint)
         head = self.convergence.head
         if head is not None and not hint:
-            if self._adoption.due(head):
-                await self._adoption.launch(head).wait()
+            await self._adoption.tend(head)
             await self.effective.converge(self.convergence.head or head)
 
     # --- commands ---
@@ -199,10 +198,9 @@ class Fleet:
     def _follow(self) -> None:
         """Look after manifests and releases, beside the head and never before it."""
         head = self.convergence.head
-        if head is not None and self.effective.due(head):
-            self.effective.launch(head)
-        if head is not None and self._adoption.due(head):
-            self._adoption.launch(head)
+        if head is not None:
+            self.effective.follow(head)
+            self._adoption.follow(head)
 
     async def _check_min_root(self) -> None:
         try:

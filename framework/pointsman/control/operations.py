@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-import anyio
-
 from pointsman.control.attempts import Attempt, claim, nothing_sent, unjudged
 from pointsman.control.clocks import Reading
 from pointsman.control.commands import Change, Command, Outcome, operation_id
@@ -130,9 +128,7 @@ class Operations:
         if attempt.applied is None:
             raise attempt.refused or OutcomeUnknown("The command was left without an answer.")
         cseq, changed = attempt.applied
-        bound = False
-        with anyio.move_on_after(SETTLE_S):
-            bound = await self._convergence.settled()
+        bound = await self._convergence.settled(SETTLE_S)
         await self._rounds.conclude(attempt.operation, End(outcome="applied", cseq=cseq))
         self._tell(attempt.command, attempt.operation, cseq)
         return Outcome(

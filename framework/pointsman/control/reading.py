@@ -174,6 +174,7 @@ def _alone(found: FoundRelease, now: datetime) -> FleetHead:
     control = replace(
         first(release.document, release.payload_digest, release.document.audience, now),
         seq=release.document.version,
+        signed_at=release.document.issued_at,
         expires=release.document.expires,
     )
     verified = Verified(control, release.payload_digest, release.envelope_digest, release.length, ())
