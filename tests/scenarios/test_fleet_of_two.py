@@ -1,0 +1,202 @@
+"""A signed manifest in a store, two replicas, an operator's swap and pause: the main job, end to end, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from handlers import notes, summarizers
+from handlers.summarizers import SUMMARIZER
+from pointsman import Pointsman
+from pointsman.control.clocks import StoreClock, SystemClock
+from pointsman.control.commands import Command
+from pointsman.control.founding import adopt_head
+from pointsman.control.ports import Ground
+from pointsman.control.publishing import Publisher
+from pointsman.control.reading import Reader
+from pointsman.control.roots import Roots
+from pointsman.control.sealing import Seal
+from pointsman.declarations import Component
+from pointsman.manifests.keys import save_signing_key
+from pointsman.manifests.root import load_root
+from pointsman.manifests.schema import Audience, CandidateEntry, Manifest, Release, TenantEntry
+from pointsman.manifests.trust import Trust, establish_trust
+from pointsman.runtime.settings import Settings
+from pointsman.stores.store import Store, open_store
+from pointsman.testing import serving
+from tests.forge import Forge
+
+AUDIENCE = Audience("notebook", "test")
+NOW = datetime.now(UTC).replace(microsecond=0)
+SUMMARIZER_NAME = "service/summarizer"
+NOTE = {"title": "Rails", "text": "Points move. Trains follow points. Signals protect trains."}
+
+
+def manifest(version: int, **changes: object) -> Manifest:
+    return Manifest(
+        spec_version=1,
+        epoch=1,
+        version=version,
+        issued_at=NOW - timedelta(hours=1),
+        expires=NOW + timedelta(days=30),
+        audience=AUDIENCE,
+        tenants={
+            "acme": TenantEntry(selections={SUMMARIZER_NAME: "keywords"}),
+            "globex": TenantEntry(provider_settings={"service/summarizer/lead": {"sentences": 1}}),
+            "initech": TenantEntry(),
+        },
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+class Publishing:
+    """A publisher with its keys, and the fleet's store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.forge = Forge(audience=AUDIENCE)
+        self.folder = folder
+        self.url = f"file://{folder / 'fleet'}"
+        self.root = self.forge.sealed(
+            self.forge.root(issued_at=NOW - timedelta(hours=2), expires=NOW + timedelta(days=300))
+        )
+        (folder / "root.json").write_bytes(self.root)
+        save_signing_key(folder / "control.key", self.forge.holders["control"][0])
+        self.sent: list[bytes] = []
+
+    @property
+    def trust(self) -> Trust:
+        return establish_trust(load_root(self.root), AUDIENCE, {})
+
+    async def publish(self, *versions: Manifest, release: int) -> None:
+        envelopes = [self.forge.sealed(one) for one in versions]
+        approved = tuple(self.forge.approved(data, one.version) for data, one in zip(envelopes, versions, strict=True))
+        document = Release(
+            spec_version=1,
+            epoch=1,
+            version=release,
+            issued_at=NOW - timedelta(minutes=30),
+            expires=NOW + timedelta(days=20),
+            audience=AUDIENCE,
+            floor=1,
+            current=approved[0].digest,
+            approved=approved,
+            root=1,
+            min_control_seq=0,
+        )
+        store = open_store(self.url)
+        publisher = Publisher(store, self.trust, lambda: datetime.now(UTC))
+        await publisher.publish(self.forge.sealed(document), manifests=envelopes)
+        await store.aclose()
+
+    async def found(self) -> None:
+        store = open_store(self.url)
+        ground = ground_on(store)
+        reader = Reader(ground, Roots(self.trust, store))
+        await adopt_head(ground, reader, Seal(self.forge.holders["control"][0]))
+        await store.aclose()
+
+    def replica(self) -> Pointsman:
+        settings = Settings.load(
+            Path("settings"),
+            environment="test",
+            control={"store": self.url, "key_file": str(self.folder / "control.key")},
+            trust={"root": str(self.folder / "root.json"), "factories": ["handlers.**:*", "pointsman.adapters.**:*"]},
+        )
+        return Pointsman(settings, include=[notes, summarizers])
+
+
+def ground_on(store: Store) -> Ground:
+    from pointsman.control.pacing import Limits
+
+    clock = SystemClock()
+    return Ground(
+        heads=store,
+        releases=store,
+        clock=clock,
+        time=StoreClock(clock),
+        random=Random(1),
+        limits=Limits(10.0, 60.0, 60.0),
+        report=lambda _event, **_fields: None,
+    )
+
+
+@pytest.fixture
+async def publishing(tmp_path: Path) -> Publishing:
+    found = Publishing(tmp_path)
+    await found.publish(manifest(1), release=1)
+    await found.found()
+    return found
+
+
+@pytest.fixture
+async def replicas(publishing: Publishing, tmp_path: Path) -> AsyncIterator[list[tuple[Pointsman, httpx.AsyncClient]]]:
+    one, other = publishing.replica(), publishing.replica()
+    given = {"adapter/database/sqlite": {"path": str(tmp_path / "notes.db")}}
+    async with (
+        serving(one, tenant="acme", provider_settings=given) as first,
+        serving(other, tenant="acme", provider_settings=given) as second,
+    ):
+        yield [(one, first), (other, second)]
+
+
+Replicas = list[tuple[Pointsman, httpx.AsyncClient]]
+
+
+def order(kind: str, **fields: object) -> Command:
+    return Command(kind=kind, component=Component(*SUMMARIZER), reason="drill", who="ops", **fields)  # type: ignore[arg-type]
+
+
+async def test_a_swap_on_one_replica_reaches_the_other(replicas: Replicas) -> None:
+    (one, first), (other, second) = replicas
+    made = await first.post("/notes", json=NOTE)
+    assert made.status_code == 201, made.text
+    assert made.headers["x-pointsman-catalog"] == "1.0"
+    path = f"/notes/{made.json()['id']}/summary"
+    assert (await second.get(path)).json()["terms"]
+    outcome = await one.assembly.fleet.run(order("use", value="lead"))  # type: ignore[union-attr]
+    assert (outcome.local, outcome.fleet, outcome.cseq) == ("applied", "converging", 1)
+    assert (await first.get(path)).json()["terms"] == []
+    await other.assembly.fleet.refresh()  # type: ignore[union-attr]
+    swapped = await second.get(path)
+    assert (swapped.json()["terms"], swapped.headers["x-pointsman-catalog"]) == ([], "1.1")
+    why = other.runtime.explain(*SUMMARIZER, tenant="acme")
+    assert why.why == "lead selected for acme: control selects it"
+
+
+async def test_a_pause_answers_503_everywhere_and_a_resume_takes_exactly_it_back(replicas: Replicas) -> None:
+    (one, first), (other, second) = replicas
+    note = (await first.post("/notes", json=NOTE)).json()
+    path = f"/notes/{note['id']}/summary"
+    await one.assembly.fleet.run(order("pause"))  # type: ignore[union-attr]
+    await other.assembly.fleet.refresh()  # type: ignore[union-attr]
+    for client in (first, second):
+        paused = await client.get(path)
+        assert (paused.status_code, paused.json()["code"]) == (503, "component-paused")
+        assert int(paused.headers["retry-after"]) > 0
+        assert (await client.get("/notes")).status_code == 200
+    await other.assembly.fleet.run(order("gate", clear=True))  # type: ignore[union-attr]
+    await one.assembly.fleet.refresh()  # type: ignore[union-attr]
+    for client in (first, second):
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_a_new_release_is_adopted_and_a_bad_one_leaves_the_good_serving(
+    publishing: Publishing, replicas: Replicas
+) -> None:
+    (one, first), _ = replicas
+    better = manifest(2, selections={SUMMARIZER_NAME: "lead"})
+    await publishing.publish(better, manifest(1), release=2)
+    await one.assembly.fleet.refresh()  # type: ignore[union-attr]
+    assert (await first.get("/notes")).headers["x-pointsman-catalog"] == "2.0"
+    evil = CandidateEntry(domain="service", key="summarizer", provider="evil", factory="os:system")
+    await publishing.publish(manifest(3, candidates=(evil,)), better, release=3)
+    await one.assembly.fleet.refresh()  # type: ignore[union-attr]
+    served = await first.get("/notes")
+    assert (served.status_code, served.headers["x-pointsman-catalog"]) == (200, "2.0")
+    status = str(one.assembly.fleet.status())  # type: ignore[union-attr]
+    assert "factory-forbidden" in status
