@@ -17,6 +17,7 @@ from pointsman.runtime.inclusion import collect
 from pointsman.runtime.runtime import Runtime
 from pointsman.web.assembly import Assembly, Operators, Plan
 from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
+from pointsman.web.observing import observed
 from pointsman.web.routing import Part, Router
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class Pointsman(Router):
         """
         if scope["type"] == "lifespan":
             self._has_lifespan = True
-            await serve_lifespan(self._life, lambda: self.assembly.settings.startup_wait_s, receive, send)
-            self._has_lifespan = False
+            try:
+                await serve_lifespan(self._life, lambda: self.assembly.settings.startup_wait_s, receive, send)
+            finally:
+                self._has_lifespan = False
             return
         scope["app"] = self
         await self.assembly.stack(scope, receive, send)
@@ -136,6 +139,7 @@ class Pointsman(Router):
         state: dict[str, Any] = {}
         try:
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(observed(assembly, os.environ))
                 if assembly.runtime.settings.section(ControlSettings).store:
                     assembly.fleet = await stack.enter_async_context(_fleet(assembly.runtime))
                 stack.push_async_callback(assembly.runtime.stop)  # also what a start that fails has made

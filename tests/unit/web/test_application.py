@@ -227,6 +227,16 @@ async def test_without_a_catalog_only_probes_are_answered(settings: MakeSettings
         assert (await client.get("/health/ready")).status_code == 503
 
 
+async def test_until_the_fleet_has_a_head_probes_are_answered_and_routes_are_503(settings: MakeSettings) -> None:
+    fleet = settings(environment="development", control={"store": "memory://headless"})
+    app = application(fleet)
+    async with serving(app) as client:
+        assert app.assembly.fleet is app.runtime.fleet is not None
+        assert (await client.get("/health/startup")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/hello/ann")).json()["code"] == "no-catalog"
+
+
 async def test_a_vendor_that_fails_degrades_and_does_not_take_the_replica_away(
     settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
