@@ -1,0 +1,1 @@
+"""THE SHELL: one command a module, each a thin line over the layers below."""

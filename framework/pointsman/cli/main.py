@@ -1,0 +1,46 @@
+"""The command ``pointsman``: every family of commands, put together.
+
+Importing this imports no more than Typer, so that ``--help`` and the shell's completion answer at once; what a command
+stands on is imported when it is run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pointsman.cli import keys, manifest, releases
+from pointsman.cli.answering import tolerant_streams
+from pointsman.version import __version__
+
+app = typer.Typer(
+    name="pointsman",
+    help="Choose, explain and swap the provider of every component, per request and per tenant.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(keys.app, name="keys")
+manifest.app.command("publish")(releases.publish)
+manifest.app.command("revert")(releases.revert)
+app.add_typer(manifest.app, name="manifest")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pointsman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pointsman(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False
+) -> None:
+    """Choose, explain and swap the provider of every component, per request and per tenant."""
+
+
+def run() -> None:
+    """Run the command that the process's arguments name."""
+    tolerant_streams()
+    app()

@@ -1,0 +1,44 @@
+"""The options that several commands share, declared once: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+App: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--app",
+        metavar="MODULE:NAME",
+        envvar="POINTSMAN_APP",
+        help="The application; unsaid: app.main:app, where there is one.",
+    ),
+]
+Url: TypeAlias = Annotated[
+    str,
+    typer.Option("--url", metavar="URL", envvar="POINTSMAN_URL", help="Ask this running service instead."),
+]
+Token: TypeAlias = Annotated[
+    str,
+    typer.Option("--token", metavar="TOKEN", envvar="POINTSMAN_TOKEN", help="The operator's token, with --url."),
+]
+Named: TypeAlias = Annotated[
+    str, typer.Argument(metavar="COMPONENT", help="domain/key, such as adapter/cache; or the key, with --domain.")
+]
+Domain: TypeAlias = Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="The domain of a bare key.")]
+Tenant: TypeAlias = Annotated[str, typer.Option("--tenant", metavar="TENANT", help="For this tenant.")]
+KeyFiles: TypeAlias = Annotated[
+    list[Path], typer.Option("--key", metavar="FILE", help="A file with a signing key; may be repeated.")
+]
+Output: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; unsaid: beside the input.")
+]
+RootFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--root", metavar="FILE", help="The trust root; unsaid: the settings'.")
+]
+StoreUrl: TypeAlias = Annotated[
+    str, typer.Option("--store", metavar="URL", help="file://, gs:// or https://; unsaid: the settings'.")
+]
