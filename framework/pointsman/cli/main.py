@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli import keys, manifest, releases
+from pointsman.cli import heads, keys, manifest, releases
 from pointsman.cli.answering import tolerant_streams
 from pointsman.version import __version__
 
@@ -21,6 +21,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(heads.app, name="head")
+app.command("remote-sync")(heads.remote_sync)
+app.command("remote-status")(heads.remote_status)
 app.add_typer(keys.app, name="keys")
 manifest.app.command("publish")(releases.publish)
 manifest.app.command("revert")(releases.revert)
