@@ -15,6 +15,7 @@ from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NoCatalog
 from pointsman.runtime.inclusion import collect
 from pointsman.runtime.runtime import Runtime
+from pointsman.web.admin.settings import AdminSettings
 from pointsman.web.assembly import Assembly, Operators, Plan
 from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
 from pointsman.web.observing import observed
@@ -113,7 +114,12 @@ class Pointsman(Router):
 
     def operators(self, assembly: Assembly) -> Operators | None:
         """Return the operators' routes; None where no authenticator is configured."""
-        return None
+        settings = assembly.runtime.settings.section(AdminSettings)
+        if not settings.authenticators:
+            return None
+        from pointsman.web.admin.application import Admin
+
+        return Operators(settings.path, Admin(assembly.runtime, settings, fleet=lambda: assembly.fleet))
 
     def _refuse_late(self, what: str) -> None:
         if self._assembly is not None or (self._runtime is not None and what.startswith("include")):

@@ -1,0 +1,1 @@
+"""The operator's routes; mounted only where an authenticator is configured."""
