@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
@@ -34,6 +35,9 @@ from tests.forge import Forge
 AUDIENCE = Audience("notebook", "test")
 NOW = datetime.now(UTC).replace(microsecond=0)
 SUMMARIZER_NAME = "service/summarizer"
+TOKEN = "t" * 43
+OPS = {"Authorization": f"Bearer {TOKEN}"}
+PAUSE = {"domain": "service", "key": "summarizer", "reason": "drill"}
 NOTE = {"title": "Rails", "text": "Points move. Trains follow points. Signals protect trains."}
 
 
@@ -106,6 +110,7 @@ class Publishing:
             environment="test",
             control={"store": self.url, "key_file": str(self.folder / "control.key")},
             trust={"root": str(self.folder / "root.json"), "factories": ["handlers.**:*", "pointsman.adapters.**:*"]},
+            admin={"authenticators": [{"token_sha256": sha256(TOKEN.encode()).hexdigest(), "name": "ops"}]},
         )
         return Pointsman(settings, include=[notes, summarizers])
 
@@ -200,3 +205,54 @@ async def test_a_new_release_is_adopted_and_a_bad_one_leaves_the_good_serving(
     assert (served.status_code, served.headers["x-pointsman-catalog"]) == (200, "2.0")
     status = str(one.assembly.fleet.status())  # type: ignore[union-attr]
     assert "factory-forbidden" in status
+
+
+async def test_a_command_over_http_is_answered_202_and_known_by_its_operation(replicas: Replicas) -> None:
+    (_, first), (_, second) = replicas
+    swap = {**PAUSE, "provider": "lead", "tenant": "acme"}
+    answer = await first.post("/admin/swap", json=swap, headers=OPS)
+    assert answer.status_code == 202
+    body = answer.json()
+    assert (body["cseq"], body["local"], body["fleet"], body["bound_s"]) == (1, "applied", "converging", 60.0)
+    assert answer.headers["etag"] == '"s1"'
+    record = (await second.get(f"/admin/operations/{body['operation']}", headers=OPS)).json()
+    assert (record["who"], record["reason"], record["end"]["outcome"]) == ("ops", "drill", "applied")
+    assert [one["operation"] for one in (await second.get("/admin/audit", headers=OPS)).json()] == [body["operation"]]
+    await second.post("/admin/refresh", json={}, headers=OPS)
+    control = await second.get("/admin/control", headers=OPS)
+    assert (control.headers["etag"], control.json()["cseq"]) == ('"s1"', 1)
+    assert list(control.json()["orders"]) == ["service/summarizer"]
+
+
+async def test_one_idempotency_key_is_one_command_on_every_replica(replicas: Replicas) -> None:
+    (_, first), (_, second) = replicas
+    keyed = {**OPS, "Idempotency-Key": "drill-1"}
+    one = await first.post("/admin/pause", json=PAUSE, headers=keyed)
+    again = await second.post("/admin/pause", json=PAUSE, headers=keyed)
+    assert (one.status_code, again.status_code) == (202, 202)
+    assert {one.json()["operation"], again.json()["operation"]} == {one.json()["operation"]}
+    assert (one.json()["cseq"], again.json()["cseq"]) == (1, 1)
+    other = await second.post("/admin/pause", json={**PAUSE, "reason": "another"}, headers=keyed)
+    assert other.status_code == 422
+
+
+async def test_a_stale_if_match_is_412_and_a_star_insists(replicas: Replicas) -> None:
+    (_, first), (_, second) = replicas
+    await first.post("/admin/pause", json=PAUSE, headers=OPS)
+    stale = await second.post("/admin/resume", json=PAUSE, headers={**OPS, "If-Match": '"s0"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "stale")
+    other = {**PAUSE, "key": "notes"}
+    untouched = await second.post("/admin/pause", json=other, headers={**OPS, "If-Match": '"s0"'})
+    assert untouched.status_code == 202
+    insisted = await second.post("/admin/resume", json=PAUSE, headers={**OPS, "If-Match": "*"})
+    assert insisted.status_code == 202
+
+
+async def test_a_manifest_is_shown_with_what_was_refused(publishing: Publishing, replicas: Replicas) -> None:
+    (_, first), _ = replicas
+    evil = CandidateEntry(domain="service", key="summarizer", provider="evil", factory="os:system")
+    await publishing.publish(manifest(2, candidates=(evil,)), manifest(1), release=2)
+    await first.post("/admin/refresh", json={}, headers=OPS)
+    shown = (await first.get("/admin/manifest", headers=OPS)).json()
+    assert (shown["in_force"]["version"], shown["freshness"]) == (1, "fresh")
+    assert "factory-forbidden" in str(shown["refusals"] or shown["problems"])
