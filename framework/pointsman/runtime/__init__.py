@@ -1,0 +1,1 @@
+"""ONE REPLICA: inputs, snapshots and access to components; works without control."""
