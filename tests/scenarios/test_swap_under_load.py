@@ -57,7 +57,7 @@ def right() -> Track:
 
 @asynccontextmanager
 async def served(app: Pointsman) -> AsyncGenerator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     ready = asyncio.Event()
     startup = server.startup
 
