@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.websockets import WebSocket
 
 from pointsman.declarations import Candidate, Component, Tenant, Use, provides
 from pointsman.errors import ConfigurationError
@@ -407,6 +408,37 @@ async def test_a_stream_and_its_background_may_use_what_the_request_may_and_noth
             await kept[0].get(GREETING)
         async with kept[0].renew() as own:
             assert await own.get(GREETING) == "Bonjour"
+
+
+async def test_an_open_websocket_meets_a_swap_by_taking_components_for_each_message(settings: MakeSettings) -> None:
+    app = application(settings())
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for name in websocket.iter_text():
+            async with components(websocket).renew() as its:
+                await websocket.send_text(f"{await its.get(GREETING)} {name}")
+
+    words = [{"type": "websocket.receive", "text": "ann"}, {"type": "websocket.receive", "text": "bob"}]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if not sent:
+            return {"type": "websocket.connect"}
+        if not words:
+            return {"type": "websocket.disconnect", "code": 1000}
+        if len(words) == 1:
+            await app.runtime.swap("service", "greeting", "english", reason="test", reach="replica")
+        return words.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with started(app):
+        await app(asgi.websocket("/live"), receive, send)
+    assert [message.get("text") for message in sent] == [None, "Bonjour ann", "Hello bob"]
+    assert sent[0]["headers"] == [(b"x-pointsman-catalog", b"0.0")]
 
 
 async def test_a_client_that_goes_away_leaves_no_lease(settings: MakeSettings) -> None:
