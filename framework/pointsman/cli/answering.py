@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -69,7 +69,7 @@ def plain(text: str) -> str:
     )
 
 
-def table(rows: list[tuple[str, ...]], *, indent: str = "") -> str:
+def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> str:
     """Return rows of cells as aligned columns, two spaces apart."""
     widths = [max(len(plain(cell)) for cell in column) for column in zip(*rows, strict=True)]
     lines = ("  ".join(f"{plain(cell):<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli import heads, keys, manifest, releases
+from pointsman.cli import heads, keys, looking, manifest, ordering, releases, serving
 from pointsman.cli.answering import tolerant_streams
 from pointsman.version import __version__
 
@@ -21,6 +21,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("serve")(serving.serve)
+app.command("list")(looking.list_components)
+app.command("explain")(looking.explain)
+app.command("status")(looking.status)
+app.command("health")(looking.health)
+app.command("activity")(looking.activity)
+app.command("swap")(ordering.swap)
+app.command("pause")(ordering.pause)
+app.command("drain")(ordering.drain)
+app.command("plugins")(looking.plugins)
 app.add_typer(heads.app, name="head")
 app.command("remote-sync")(heads.remote_sync)
 app.command("remote-status")(heads.remote_status)
