@@ -56,7 +56,7 @@ def show(*, reference: App = "", as_json: AsJson = False) -> None:
 
 
 def remote_status(*, reference: App = "", as_json: AsJson = False) -> None:
-    """Show what lies in the fleet's store: the publisher's release, and the head. Takes nothing."""
+    """Show the release and the head in the store."""
     with answering(as_json=as_json):
         from pointsman.cli.applications import runtime_of
         from pointsman.cli.standing import standpoint
@@ -78,9 +78,9 @@ def remote_sync(
     reference: App = "",
     as_json: AsJson = False,
 ) -> None:
-    """Converge once as a replica would, here and without serving: say what would be taken, and what refused.
+    """Converge as a replica would, and report.
 
-    Refused: exit code 1. With --watch --json each change is one line.
+    Nothing is served. Exit code 1 where something was refused. With --watch --json each change is one line.
     """
     with answering(as_json=as_json):
         from pointsman.cli.applications import runtime_of

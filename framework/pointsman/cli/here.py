@@ -133,7 +133,7 @@ class Here:
                 verdict = weigh(catalog, question)
                 if verdict.winner is None or verdict.winner.candidate.lifetime == "request":
                     continue
-                if (verdict.winner.candidate.lifetime == "tenant") == (tenant is None):
+                if verdict.winner.candidate.lifetime == "tenant" and tenant is None:
                     continue
                 if own or verdict.layer is not None or component is not None:
                     yield question

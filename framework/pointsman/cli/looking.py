@@ -52,7 +52,7 @@ def at_the_desk(url: str, token: str, reference: str, work: Callable[[Desk], Awa
 def list_components(
     *, tenant: Tenants = None, reference: App = "", url: Url = "", token: Token = "", as_json: AsJson = False
 ) -> None:
-    """List every component with its providers, their priorities, and which one serves whom."""
+    """List components and providers, and who serves whom."""
     with answering(as_json=as_json):
         rows = at_the_desk(url, token, reference, lambda desk: desk.components(tenant or ()))
         from pointsman.cli.rendering import components_text
@@ -75,7 +75,10 @@ def explain(
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
-    """Explain which provider serves a component, by which rule, and why the others do not."""
+    """Explain which provider serves a component, and why.
+
+    Every rule is weighed, and every candidate that lost is told with its reason.
+    """
     component = component_named(name, domain)
     with answering(as_json=as_json):
         from pointsman.cli.desk import Asked
@@ -87,7 +90,7 @@ def explain(
 
 
 def status(*, reference: App = "", url: Url = "", token: Token = "", as_json: AsJson = False) -> None:
-    """Show the manifest and the head in force, what was refused, and every live instance."""
+    """Show manifest, head, refusals and live instances."""
     with answering(as_json=as_json):
         facts = at_the_desk(url, token, reference, lambda desk: desk.status())
         from pointsman.cli.rendering import status_text
@@ -107,7 +110,10 @@ def health(
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show how everything is. Exit code 1 where something is not well, or the replica is not ready."""
+    """Show how everything is, and ask it with --probe.
+
+    Exit code 1 where something is not well, or the replica is not ready.
+    """
     component = component_named(name, domain) if name else None
     with answering(as_json=as_json):
         facts = at_the_desk(url, token, reference, lambda desk: desk.health(component, probe=probe))
@@ -128,7 +134,7 @@ def activity(*, reference: App = "", url: Url = "", token: Token = "", as_json: 
 
 
 def plugins(*, as_json: AsJson = False) -> None:
-    """List what installed packages bring by entry point, and which of it could not be read."""
+    """List what installed packages bring, with errors."""
     with answering(as_json=as_json):
         from pointsman.cli.rendering import plugins_text
         from pointsman.runtime.plugins import installed_plugins

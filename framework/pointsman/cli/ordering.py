@@ -56,7 +56,10 @@ def swap(
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let another provider serve a component, once it has proved healthy."""
+    """Let another provider serve, once it proved healthy.
+
+    The order stands for the whole fleet until it is undone, or its time is over.
+    """
     if undo == bool(provider):
         raise typer.BadParameter("Name the provider that is to serve, or --undo.")
     fields = _fields(name, domain, tenant, reason, reach)
@@ -83,7 +86,10 @@ def pause(
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let a component take no new work: who asks for it is answered 503, and may try again."""
+    """Let a component take no new work, for a while.
+
+    Who asks for it is answered 503, and may try again.
+    """
     fields = _fields(name, domain, tenant, reason, reach) | ({} if resume else {"ttl_s": ttl})
     ordered = _ordered("resume" if resume else "pause", fields, if_match, idempotency_key, dry_run=dry_run)
     _order(ordered, (url, token, reference), as_json=as_json)
@@ -106,7 +112,7 @@ def drain(
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let a component finish what it has begun, and take no new work."""
+    """Let a component finish its work, and take no more."""
     fields = _fields(name, domain, tenant, reason, reach) | ({} if clear else {"ttl_s": ttl})
     ordered = _ordered("resume" if clear else "drain", fields, if_match, idempotency_key, dry_run=dry_run)
     _order(ordered, (url, token, reference), as_json=as_json)

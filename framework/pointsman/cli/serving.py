@@ -22,7 +22,10 @@ def serve(
     ] = False,
     reference: App = "",
 ) -> None:
-    """Serve the application until SIGTERM or Ctrl-C; requests under way finish within 7 seconds."""
+    """Serve the application until SIGTERM or Ctrl-C.
+
+    Requests under way then have 7 seconds to finish.
+    """
     with answering():
         from pointsman.cli.applications import load_application
         from pointsman.cli.loopback import loopback_operator
