@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from pointsman.runtime.access import Components
 
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-encoding", b"etag", b"transfer-encoding"})
 
@@ -46,7 +45,7 @@ class Inner:
             nonlocal told
             if told is not None:
                 return  # the rest of the answer that was replaced
-            if message["type"] == "http.response.start" and message["status"] == 500 and (last := refusal(its)):
+            if message["type"] == "http.response.start" and message["status"] == 500 and (last := its.refusal):
                 told = last
                 report(told, scope, self._scrub)
                 problem = problem_of(told, instance=scope["path"], scrub=self._scrub)
@@ -59,12 +58,6 @@ class Inner:
         except Exception as error:
             if told is None or told not in (error, error.__cause__, error.__context__):
                 raise
-
-
-def refusal(its: Components) -> PointsmanError | None:
-    """Return the last error with which these components refused something."""
-    found: PointsmanError | None = getattr(its, "refusal", None)
-    return found
 
 
 async def _replace(problem: Problem, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
