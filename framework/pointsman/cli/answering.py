@@ -77,10 +77,18 @@ def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> str:
 
 
 def finish(work: Callable[[], Awaitable[T]]) -> T:
-    """Run asynchronous work to its end, and return what it returns."""
+    """Run asynchronous work to its end, and return what it returns; a lone error leaves the groups around it."""
     import anyio
 
-    return anyio.run(work)
+    try:
+        return anyio.run(work)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is group:
+            raise
+        raise error from error.__cause__
 
 
 def tolerant_streams() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli import heads, keys, looking, manifest, ordering, releases, serving
+from pointsman.cli import demo, heads, keys, looking, manifest, ordering, releases, serving
 from pointsman.cli.answering import tolerant_streams
 from pointsman.version import __version__
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.demo)
 app.command("serve")(serving.serve)
 app.command("list")(looking.list_components)
 app.command("explain")(looking.explain)

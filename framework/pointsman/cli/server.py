@@ -16,7 +16,7 @@ import anyio
 import httpx
 import uvicorn
 
-from pointsman.errors import ConfigurationError, NoCatalog
+from pointsman.errors import ConfigurationError, NoCatalog, PointsmanError
 
 if TYPE_CHECKING:
     from pointsman.web.application import Pointsman
@@ -85,18 +85,22 @@ async def serve(app: Pointsman, bound: socket.socket, *, ready: Callable[[], Awa
     config = uvicorn.Config(
         app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
     )
-    server = _Server(config)
+    server, failures = _Server(config), list[PointsmanError]()
     async with anyio.create_task_group() as group:
         group.start_soon(_ended_by_signals, server)
         if ready is not None:
-            group.start_soon(_tell_when_ready, server, url_of(bound), ready)
+            group.start_soon(_tell_when_ready, server, url_of(bound), ready, failures)
         try:
             await server.serve(sockets=[bound])
-        except SystemExit as error:
-            raise ConfigurationError("The application refuses to start; the line of its log above says why.") from error
+        except SystemExit:
+            failures.append(
+                ConfigurationError("The application refuses to start.", hint="The last line of its log says why.")
+            )
         finally:
             bound.close()
         group.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
 
 
 async def _ended_by_signals(server: uvicorn.Server) -> None:
@@ -106,18 +110,22 @@ async def _ended_by_signals(server: uvicorn.Server) -> None:
             server.should_exit = True
 
 
-async def _tell_when_ready(server: uvicorn.Server, url: str, ready: Callable[[], Awaitable[None]]) -> None:
+async def _tell_when_ready(
+    server: uvicorn.Server, url: str, ready: Callable[[], Awaitable[None]], failures: list[PointsmanError]
+) -> None:
+    """Call ``ready`` when it is time; where it never is, or ``ready`` fails, end the server in order."""
     try:
         with anyio.fail_after(READY_S):
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                 while not await _is_ready(client):  # noqa: ASYNC110 - asked as a probe asks, from outside
                     await anyio.sleep(_LOOK_EVERY_S)
-    except TimeoutError as error:
+        await ready()
+    except TimeoutError:
+        failures.append(NoCatalog(f"Expected the service to be ready within {READY_S:g} s, found that it is not."))
         server.should_exit = True
-        raise NoCatalog(
-            f"Expected the service to be ready within {READY_S:g} s, found it without a catalog."
-        ) from error
-    await ready()
+    except PointsmanError as error:
+        failures.append(error)
+        server.should_exit = True
 
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:
