@@ -113,11 +113,11 @@ def page(demo: Demo) -> str:
     ]
     for title, line in steps(demo):
         lines += ["", f"# {title}", line]
-    shell = f"export POINTSMAN_URL={demo.url} POINTSMAN_TOKEN={demo.token}"
     lines += [
         "",
         "# The same from pointsman's own shell",
-        f"{shell}; pointsman explain {COMPONENT} --tenant {SHOWN[0]}",
+        f"export POINTSMAN_URL={demo.url} POINTSMAN_TOKEN={demo.token}",
+        f"pointsman explain {COMPONENT} --tenant {SHOWN[0]}",
     ]
     return "\n".join([*lines, "", "Ctrl-C ends it."])
 
