@@ -27,7 +27,7 @@ from pointsman.manifests.root import TrustRoot, load_root
 from pointsman.manifests.schema import Audience, Manifest
 from pointsman.manifests.settings import TrustSettings
 from pointsman.manifests.trust import Trust, establish_trust
-from pointsman.resolution.template import render
+from pointsman.resolution.template import expand, render
 from pointsman.runtime.inputs import ManifestInput
 from pointsman.stores.settings import StoreSettings
 from pointsman.stores.store import open_store
@@ -114,10 +114,11 @@ def admission(runtime: Runtime) -> Callable[[Verified[Manifest]], ManifestInput]
 def _ground(runtime: Runtime, settings: ControlSettings) -> Ground:
     clock = SystemClock()
     of_stores = runtime.settings.section(StoreSettings)
-    heads = open_store(settings.store, settings=of_stores)
+    heads = open_store(expand(settings.store, env=runtime.environ, where="control.store"), settings=of_stores)
+    releases = expand(settings.releases, env=runtime.environ, where="control.releases")
     return Ground(
         heads=heads,
-        releases=open_store(settings.releases, settings=of_stores) if settings.releases else heads,
+        releases=open_store(releases, settings=of_stores) if releases else heads,
         clock=clock,
         time=StoreClock(clock),
         random=Random(),  # noqa: S311 - spreads replicas over time, keeps no secret

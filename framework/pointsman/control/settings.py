@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -25,6 +26,7 @@ class ControlSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    renders_blanks: ClassVar[bool] = True
 
     store: str = ""
     releases: str = ""
