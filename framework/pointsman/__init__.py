@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pointsman.version import __version__
+from pointsman.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pointsman.adapters.registration import AdapterMetadata, register_adapter_metadata
@@ -99,7 +99,6 @@ __all__ = [
     "Tenant",
     "Use",
     "WorkflowBridge",
-    "__version__",
     "components",
     "provides",
     "register_adapter_metadata",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from pointsman.declarations import Component
 from pointsman.errors import UnknownComponent
 from pointsman.resolution.decision import Question
+from pointsman.runtime.requirements import check_settings_selections
 from pointsman.runtime.settings import Settings
 from pointsman.runtime.settings_models import DOMAIN_OF, DomainSettings
 
@@ -97,7 +98,8 @@ class _Bridge:
         settings: Selections and provider settings of the domain; they count as settings of the resolver.
 
     Raises:
-        ConfigurationError: A name, a selection or a blank in the settings is wrong.
+        ConfigurationError: A name, a selection or a blank in the settings is wrong; a provider that is selected must
+            be registered by now.
     """
 
     domain: ClassVar[str]
@@ -110,6 +112,7 @@ class _Bridge:
             known = [registration.candidate for registration in resolver.registrations]
             said = Settings.model_validate({section: settings}).contribution(resolver.marks(), known=known)
             resolver.add_settings(said)
+            check_settings_selections(resolver.catalog)
 
     @overload
     def use(

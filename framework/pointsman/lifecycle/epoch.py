@@ -8,7 +8,7 @@ an epoch up to n. Everything here is synchronous and stays on the loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Epoch:
                 self.bindings[identity] = instance
 
     def drained(self, identity: Identity) -> bool:
-        """Whether an instance of this identity served here, and was closed before the epoch was let go."""
+        """Whether an instance of this identity served here, and its time was over before the epoch was let go."""
         instance = self.bindings.get(identity)
         return self.next is not None and instance is not None and not instance.usable
 
@@ -118,12 +118,18 @@ class Epochs:
         self.unpin(old)
         return gone
 
-    def chain(self) -> Iterable[Epoch]:
+    def chain(self) -> Iterator[Epoch]:
         """Yield every epoch that is not let go, oldest first."""
         epoch: Epoch | None = self.oldest
         while epoch is not None:
             yield epoch
             epoch = epoch.next
+
+    def forget(self, instance: Instance) -> None:
+        """Bind an instance nowhere any more, so that whoever asks next has another made, under any epoch."""
+        for epoch in self.chain():
+            if epoch.bindings.get(instance.identity) is instance:
+                del epoch.bindings[instance.identity]
 
     def _let_go(self) -> None:
         while self.oldest.pins == 0 and self.oldest.next is not None:
@@ -151,31 +157,42 @@ class Fresh:
 
     def find(self, identity: Identity) -> Instance | None:
         """Return a usable instance of this identity: warmed, proved, or bound now."""
-        for made in (self.made, self.proven):
+        for made in (self.made, self.proven, self.epochs.current.bindings):
             if (instance := made.get(identity)) is not None and instance.usable and not instance.retired:
                 return instance
-        return self.epochs.current.find(identity)
+        return None
 
     def put(self, instance: Instance) -> None:
         """Take in a new instance."""
         self.made[instance.identity] = instance
 
-    def discard(self) -> None:
-        """Close what was warmed for nothing: whatever the current epoch does not bind."""
+    def discard(self) -> tuple[Instance, ...]:
+        """Close what was warmed for nothing: whatever the current epoch does not bind.
+
+        Returns:
+            What is closed.
+        """
         bound = self.epochs.current.bindings
-        for identity, instance in self.made.items():
-            if bound.get(identity) is not instance:
-                instance.retire()
+        unwanted = tuple(instance for identity, instance in self.made.items() if bound.get(identity) is not instance)
+        for instance in unwanted:
+            instance.retire()
         self.made.clear()
+        return unwanted
 
 
 class OfRequest:
-    """Instances that live as long as one request, beside those of its epoch."""
+    """Instances that live as long as one request, beside those of its epoch.
 
-    __slots__ = ("epoch", "made")
+    Args:
+        epoch: The one that the request pins.
+        left: Told of each instance that is made for an epoch which is no longer current.
+    """
 
-    def __init__(self, epoch: Epoch) -> None:
+    __slots__ = ("_left", "epoch", "made")
+
+    def __init__(self, epoch: Epoch, left: Callable[[Instance], None]) -> None:
         self.epoch = epoch
+        self._left = left
         self.made: dict[Identity, Instance] = {}
 
     def find(self, identity: Identity) -> Instance | None:
@@ -188,5 +205,7 @@ class OfRequest:
         """Take in a new instance: the request's own, or one that others share."""
         if instance.plan.lifetime == "request":
             self.made[instance.identity] = instance
-        else:
-            self.epoch.put(instance)
+            return
+        self.epoch.put(instance)
+        if self.epoch.next is not None:
+            self._left(instance)

@@ -86,6 +86,7 @@ def read_factory(candidate: Candidate, factory: object, settings_model: Any = No
             f"{candidate}: expected a class or a function as factory, found {type(factory).__name__}."
         )
     parameters = _parameters(candidate, factory)
+    _check_once(candidate, factory, parameters)
     spec = FactorySpec(
         make=factory,
         shape=shape_of(candidate, factory),
@@ -107,9 +108,7 @@ def shape_of(candidate: Candidate, factory: Callable[..., Any]) -> Shape:
     Raises:
         ConfigurationError: It is a synchronous generator.
     """
-    plain = factory
-    while isinstance(plain, functools.partial):
-        plain = plain.func
+    plain = _plain(factory)
     inner = inspect.unwrap(plain)
     if inspect.isasyncgenfunction(inner):
         return Shape.GENERATOR if inner is plain else Shape.MANAGER
@@ -149,10 +148,10 @@ async def close(instance: object) -> None:
 
 
 async def call(function: Callable[[], Any]) -> Any:
-    """Call a function of the user's: an async one here, any other in a thread."""
+    """Call a function of the user's: an async one here, any other in a thread, which a deadline leaves behind."""
     if inspect.iscoroutinefunction(function):
         return await function()
-    answer = await to_thread.run_sync(function)
+    answer = await to_thread.run_sync(function, abandon_on_cancel=True)
     return await answer if inspect.isawaitable(answer) else answer
 
 
@@ -209,17 +208,23 @@ def unwrapped(annotation: Any) -> tuple[Any, Use | None, bool]:
         return annotation, use, optional
 
 
+def _plain(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the class or function that is declared: behind a partial, or as an object's ``__call__``."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    if inspect.isclass(factory) or inspect.isroutine(factory):
+        return factory
+    called: Callable[..., Any] = type(factory).__call__
+    return called
+
+
 def _hints(candidate: Candidate, factory: Callable[..., Any]) -> dict[str, Any]:
-    target = factory
-    while isinstance(target, functools.partial):
-        target = target.func
+    target = _plain(factory)
     if inspect.isclass(target):
         target = getattr(target, "__init__")  # noqa: B009 - read for its annotations, never called
-    elif not inspect.isroutine(target):
-        target = type(target).__call__
     try:
         return get_type_hints(inspect.unwrap(target), include_extras=True)
-    except (NameError, AttributeError, TypeError) as error:
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise ConfigurationError(
             f"{candidate}: an annotation of {_called(factory)} cannot be read: {error}.",
             hint="Import it where the module is loaded, not only under TYPE_CHECKING.",
@@ -244,6 +249,18 @@ def _check_lifetime(candidate: Candidate, spec: FactorySpec) -> None:
             f"{candidate} outlives a request, but {_called(spec.make)} asks for one "
             f'(parameter `{spec.connections[0][0]}`). Say lifetime="request", or drop the parameter.'
         )
+
+
+def _check_once(
+    candidate: Candidate, factory: Callable[..., Any], parameters: list[tuple[str, str, Any, bool]]
+) -> None:
+    """Refuse a factory that asks twice for what there is once."""
+    for kind in ("settings", "tenant"):
+        names = [name for name, found, _, _ in parameters if found == kind]
+        if len(names) > 1:
+            raise ConfigurationError(
+                f"{candidate}: expected {_called(factory)} to ask for its {kind} once, found {', '.join(names)}."
+            )
 
 
 def _unknown_parameter(

@@ -7,6 +7,7 @@ leaves the new bound, and is reported.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -67,7 +68,7 @@ class Hooks:
 
 
 async def _call(hook: Hook, swapping: Swapping) -> None:
-    if asyncio.iscoroutinefunction(hook):
+    if inspect.iscoroutinefunction(hook):
         await hook(swapping)
     else:
         await call(lambda: hook(swapping))

@@ -7,11 +7,12 @@ loop's thread; every method here is synchronous, so that no await comes between 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from pointsman.errors import PointsmanError
     from pointsman.lifecycle.identity import Identity, Plan
 
 
@@ -28,6 +29,11 @@ class State(StrEnum):
 class Instance:
     """The live object that a candidate's factory made, or is making.
 
+    Args:
+        plan: What it takes to make it.
+        clock: Monotonic seconds.
+        needs: What it stands on, in the order of the plan's needs, each already supporting it.
+
     Attributes:
         value: The object; only while the state is ready or ending.
         settings: What its factory was given, validated; ``None`` where it takes none.
@@ -35,24 +41,27 @@ class Instance:
         leases: Holds of requests, tasks and scripts.
         dependents: Instances that stand on this one.
         retired: Whether no newer epoch binds it: it closes as soon as nobody needs it.
-        used_at: When it was last handed out, by the manager's monotonic clock.
+        used_at: When it was last held.
+        ending: Set for good once nobody needs it any more; whoever looks for an instance then finds none.
     """
 
     __slots__ = (
-        "dependents", "ending", "error", "leases", "plan", "retired", "settings", "settled", "started_at",
-        "state", "took_s", "used_at", "value",
+        "_clock", "dependents", "ending", "error", "leases", "needs", "plan", "retired", "settings", "settled",
+        "started_at", "state", "took_s", "used_at", "value",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan, now: float) -> None:
+    def __init__(self, plan: Plan, clock: Callable[[], float], needs: Sequence[Instance | None] = ()) -> None:
         self.plan = plan
+        self.needs = tuple(needs)
         self.state = State.ACTIVATING
         self.value: object = None
         self.settings: object = None
-        self.error: PointsmanError | None = None
+        self.error: Exception | None = None
         self.leases = 0
         self.dependents = 0
         self.retired = False
-        self.started_at = self.used_at = now
+        self._clock = clock
+        self.started_at = self.used_at = clock()
         self.took_s = 0.0
         self.settled = asyncio.Event()
         self.ending = asyncio.Event()
@@ -65,26 +74,31 @@ class Instance:
     @property
     def usable(self) -> bool:
         """Whether it serves, or is about to."""
-        return self.state is State.READY or self.state is State.ACTIVATING
+        return not self.ending.is_set() and self.state in {State.READY, State.ACTIVATING}
 
     @property
     def idle(self) -> bool:
         """Whether nobody holds it and nothing stands on it."""
-        return self.leases == 0 and self.dependents == 0
+        return self.leases <= 0 and self.dependents == 0
 
-    def became_ready(self, value: object, now: float) -> None:
+    def became_ready(self, value: object) -> None:
         """Hand the object over to those who wait."""
         self.value = value
         self.state = State.READY
-        self.took_s = now - self.started_at
+        self.took_s = self._clock() - self.started_at
         self.settled.set()
         self._end_if_unneeded()
 
-    def became_failed(self, error: PointsmanError) -> None:
+    def became_failed(self, error: Exception) -> None:
         """Tell those who wait why there is no object."""
         self.error = error
         self.state = State.FAILED
         self.settled.set()
+
+    def became_closed(self) -> None:
+        """Let go of the object: its factory has been left."""
+        self.state = State.CLOSED
+        self.value = None
 
     def lease(self) -> None:
         """Hold it: it is not closed before `release`."""
@@ -93,15 +107,26 @@ class Instance:
     def release(self) -> None:
         """Give a hold back."""
         self.leases -= 1
+        self.used_at = self._clock()
         self._end_if_unneeded()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for the time of a block."""
+        self.lease()
+        try:
+            yield
+        finally:
+            self.release()
+
     def support(self) -> None:
-        """Let another instance stand on it."""
+        """Let another instance stand on it: it is not closed before `unsupport`."""
         self.dependents += 1
 
     def unsupport(self) -> None:
-        """The other instance is closed."""
+        """The other instance has ended."""
         self.dependents -= 1
+        self.used_at = self._clock()
         self._end_if_unneeded()
 
     def retire(self) -> None:
@@ -121,7 +146,7 @@ class Instance:
         return self.value
 
     def _end_if_unneeded(self) -> None:
-        if self.retired and self.leases <= 0 and self.dependents <= 0 and self.state is not State.ENDING:
+        if self.retired and self.idle:
             if self.state is State.READY:
                 self.state = State.ENDING
             self.ending.set()

@@ -8,16 +8,14 @@ remembered with a backoff. Nothing here decides which instance serves whom.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pointsman.errors import (
     ActivationFailed,
+    ComponentsClosed,
     ConfigurationError,
     HealthCheckFailed,
     LifecycleError,
@@ -26,11 +24,15 @@ from pointsman.errors import (
 from pointsman.lifecycle.factories import entered
 from pointsman.lifecycle.health import check
 from pointsman.lifecycle.instance import Instance, State
-from pointsman.resolution.template import SecretSource, render
+from pointsman.lifecycle.rendering import rendered_settings
+from pointsman.lifecycle.reporting import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.limits import Limits
+    from pointsman.lifecycle.surroundings import Surroundings
 
 
 class Scope(Protocol):
@@ -66,11 +68,15 @@ class Observer(Protocol):
         ...
 
     def failed(self, plan: Plan, failure: Failure) -> None:
-        """An activation failed."""
+        """What a plan needs could not be made."""
         ...
 
-    def closed(self, instance: Instance, error: BaseException | None) -> None:
-        """An instance is closed; leaving its factory may have raised."""
+    def forgotten(self, identity: Identity) -> None:
+        """The failures of an identity are so long ago that they count no more."""
+        ...
+
+    def ended(self, instance: Instance, error: BaseException | None) -> None:
+        """The task of an instance, ready once or not, has ended; leaving its factory may have raised."""
         ...
 
 
@@ -79,63 +85,48 @@ class Keeper:
 
     Args:
         limits: Bounds and backoff.
-        secrets: Where ``${secret:}`` is read; ``None`` where none may be used.
         observer: Who is told.
-        clock: Monotonic seconds.
-        env: Variables for ``${env:}``.
-        scrub: Takes resolved secrets out of a message.
+        surroundings: Secrets, variables, clocks.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        observer: Observer,
-        *,
-        secrets: SecretSource | None = None,
-        clock: Callable[[], float] = monotonic,
-        env: Mapping[str, str] | None = None,
-        scrub: Callable[[str], str] = str,
-    ) -> None:
+    def __init__(self, limits: Limits, observer: Observer, surroundings: Surroundings) -> None:
         self.limits = limits
-        self.secrets = secrets
         self._observer = observer
-        self._clock = clock
-        self._env = os.environ if env is None else env
-        self._scrub = scrub
+        self._surroundings = surroundings
+        self._clock: Callable[[], float] = surroundings.clock
         self._tasks: dict[asyncio.Task[None], Instance] = {}
         self._failures: dict[Identity, Failure] = {}
+        self._closed = False
 
     @property
     def instances(self) -> tuple[Instance, ...]:
         """Every instance whose task has not ended."""
         return tuple(self._tasks.values())
 
-    def failure(self, identity: Identity) -> Failure | None:
-        """Return the last failure of an identity, until it succeeds."""
-        return self._failures.get(identity)
-
-    def forget(self, identity: Identity) -> None:
-        """Let an identity be tried again at once: somebody asked on purpose."""
-        self._failures.pop(identity, None)
+    def forget(self, plan: Plan) -> None:
+        """Let a plan, and all that it stands on, be tried again at once: somebody asked on purpose."""
+        for part in plan.closure():
+            self._failures.pop(part.identity, None)
 
     def start(
         self, plan: Plan, scope: Scope, *, given: Mapping[str, object] | None = None, check_health: bool = True
     ) -> Instance:
-        """Begin to make an instance, and put it into the scope before anybody can ask for a second.
+        """Begin to make an instance and what it stands on, and put all into the scope before anybody asks again.
 
         Args:
             given: Arguments that only a request has.
             check_health: Whether it must say that it is healthy before it serves.
 
         Raises:
-            ActivationFailed: It failed lately; ``retry_after_s`` says when it may be tried again.
+            ActivationFailed: It, or what it stands on, failed lately; ``retry_after_s`` says when it is tried again.
             CapacityExceeded: There is no room for another tenant's instance.
+            ComponentsClosed: Everything was closed.
         """
-        self._refuse_while_backing_off(plan)
+        self._refuse(plan)
         self._observer.admit(plan)
-        instance = Instance(plan, self._clock())
+        instance = Instance(plan, self._clock, self._stand_on(plan, scope, given or {}))
         scope.put(instance)
-        life = self._live(instance, scope, given or {}, check_health=check_health)
+        life = self._live(instance, given or {}, check_health=check_health)
         task = asyncio.get_running_loop().create_task(life, name=f"pointsman {plan}", context=Context())
         self._tasks[task] = instance
         task.add_done_callback(self._tasks.pop)
@@ -147,6 +138,7 @@ class Keeper:
         Raises:
             ActivationFailed: The factory raised, hung, or failed lately.
             HealthCheckFailed: The instance says that it is not healthy.
+            Exception: Whatever the factory of a ``request`` instance raised.
         """
         instance = scope.find(plan.identity) or self.start(plan, scope, given=given)
         instance.lease()
@@ -155,7 +147,6 @@ class Keeper:
         except BaseException:
             instance.release()
             raise
-        instance.used_at = self._clock()
         return instance
 
     async def wait(self, timeout_s: float) -> bool:
@@ -165,84 +156,75 @@ class Keeper:
         return not self._tasks
 
     async def cancel(self) -> None:
-        """Cancel every task that is left, and wait for it."""
+        """Start nothing any more, cancel every task that is left, and wait for it."""
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _live(self, instance: Instance, scope: Scope, given: Mapping[str, object], *, check_health: bool) -> None:
+    def _stand_on(self, plan: Plan, scope: Scope, given: Mapping[str, object]) -> list[Instance | None]:
+        """Hold what a plan stands on, in the order of its needs; begins to make what is not live."""
+        held: list[Instance | None] = []
+        try:
+            for _, need in plan.needs:
+                instance = None
+                if need is not None:
+                    instance = scope.find(need.identity) or self.start(need, scope, given=given)
+                    instance.support()
+                held.append(instance)
+        except BaseException as error:
+            _leave(held)
+            if not isinstance(error, ActivationFailed):
+                raise
+            failure = self._failure_beneath(plan, error)
+            self._observer.failed(plan, failure)
+            raise failure.error from error
+        return held
+
+    async def _live(self, instance: Instance, given: Mapping[str, object], *, check_health: bool) -> None:
         error: BaseException | None = None
         try:
-            await self._enter_and_leave(instance, scope, given, check_health=check_health)
+            await self._enter_and_leave(instance, given, check_health=check_health)
         except asyncio.CancelledError as cancelled:
             error = cancelled
             raise
         except Exception as raised:  # noqa: BLE001 - the boundary around the user's factory; told to all who wait
             error = raised
         finally:
+            _leave(instance.needs)
             self._ended(instance, error)
 
-    async def _enter_and_leave(
-        self, instance: Instance, scope: Scope, given: Mapping[str, object], *, check_health: bool
-    ) -> None:
-        plan, loop = instance.plan, asyncio.get_running_loop()
-        async with (
-            asyncio.timeout(self.limits.activation_timeout_s) as deadline,
-            self._standing_on(plan, scope) as components,
-        ):
-            arguments = await self._arguments(plan, components, given)
+    async def _enter_and_leave(self, instance: Instance, given: Mapping[str, object], *, check_health: bool) -> None:
+        plan, limits, loop = instance.plan, self.limits, asyncio.get_running_loop()
+        well: bool | None = None  # unknown, where the factory swallows that its time is over
+        async with asyncio.timeout(limits.activation_timeout_s) as deadline:
+            arguments = await self._arguments(instance, given)
             instance.settings = arguments[plan.spec.settings[0]] if plan.spec.settings else None
             async with entered(plan.spec, arguments) as value:
-                if check_health and not await check(value, plan.resolution.candidate, self.limits.health_timeout_s):
-                    raise HealthCheckFailed(f"{plan} was made, and says that it is not healthy.")
-                deadline.reschedule(None)
-                self._failures.pop(plan.identity, None)
-                instance.became_ready(value, self._clock())
-                self._observer.made(instance)
-                await instance.ending.wait()
-                deadline.reschedule(loop.time() + self.limits.close_timeout_s)
+                well = not check_health or await check(value, plan.resolution.candidate, limits.health_timeout_s)
+                if well:
+                    deadline.reschedule(None)
+                    self._failures.pop(plan.identity, None)
+                    instance.became_ready(value)
+                    self._observer.made(instance)
+                    await instance.ending.wait()
+                deadline.reschedule(loop.time() + limits.close_timeout_s)
+        if well is False:
+            raise HealthCheckFailed(f"{plan} was made, and says that it is not healthy.")
 
-    @asynccontextmanager
-    async def _standing_on(self, plan: Plan, scope: Scope) -> AsyncGenerator[dict[str, object]]:
-        """Hold what the plan stands on, from before the factory is entered until after it is left."""
-        held: list[Instance] = []
-        try:
-            components: dict[str, object] = {}
-            for name, need in plan.needs:
-                if need is None:
-                    components[name] = None
-                    continue
-                held.append(await self._stand_on(plan, need, scope))
-                components[name] = held[-1].hand_out(plan.question.tenant)
-            yield components
-        finally:
-            for instance in reversed(held):
-                instance.unsupport()
-
-    async def _stand_on(self, plan: Plan, need: Plan, scope: Scope) -> Instance:
-        try:
-            instance = scope.find(need.identity) or self.start(need, scope)
-            instance.support()
-            try:
-                await ready(instance)
-            except BaseException:
-                instance.unsupport()
-                raise
-        except (ActivationFailed, HealthCheckFailed) as error:
-            message = f"{plan} stands on what failed: {error.message}"
-            raise _Beneath(message, retry_after_s=error.retry_after_s) from error
-        return instance
-
-    async def _arguments(
-        self, plan: Plan, components: dict[str, object], given: Mapping[str, object]
-    ) -> dict[str, object]:
-        arguments = components | {name: given[kind] for name, kind in plan.spec.connections}
+    async def _arguments(self, instance: Instance, given: Mapping[str, object]) -> dict[str, object]:
+        plan = instance.plan
+        arguments = await _components(instance)
+        for name, kind in plan.spec.connections:
+            arguments[name] = given.get(kind)
+            if arguments[name] is None:
+                raise ConfigurationError(f"{plan} asks for a request (parameter `{name}`), and there is none here.")
         if plan.spec.tenant:
             arguments[plan.spec.tenant[0]] = plan.tenant
         if plan.spec.settings:
             name, model = plan.spec.settings
-            arguments[name] = await self._settings(plan, model)
+            arguments[name] = await rendered_settings(plan, model, self._surroundings)
         elif plan.settings:
             raise ConfigurationError(
                 f"{plan}: expected no settings, found {', '.join(sorted(plan.settings))}: its factory takes none.",
@@ -250,39 +232,51 @@ class Keeper:
             )
         return arguments
 
-    async def _settings(self, plan: Plan, model: Any) -> object:
-        where = str(plan.resolution.candidate)
-        tenant = plan.question.tenant
-        rendered = await render(dict(plan.settings), env=self._env, secrets=self.secrets, tenant=tenant, where=where)
-        return validated(model, rendered, where)
-
     def _ended(self, instance: Instance, error: BaseException | None) -> None:
-        if instance.state is State.ACTIVATING:
-            told = _told(instance.plan, error, self._scrub)
-            failure = self._remember(instance.plan, told, lasting=error is not None and not isinstance(error, _Beneath))
-            instance.became_failed(told)
+        if instance.state is not State.ACTIVATING:
+            instance.became_closed()
+        elif instance.plan.lifetime == "request" and isinstance(error, Exception):
+            instance.became_failed(error)  # a part of its request, as the handler is: nobody else hears of it
+        else:
+            failure = self._failure(instance.plan, error)
+            instance.became_failed(failure.error)
             self._observer.failed(instance.plan, failure)
-            return
-        instance.state = State.CLOSED
-        instance.value = None
-        self._observer.closed(instance, error)
+        self._observer.ended(instance, error)
 
-    def _remember(self, plan: Plan, error: PointsmanError, *, lasting: bool) -> Failure:
+    def _failure(self, plan: Plan, error: BaseException | None) -> Failure:
+        """Return, and remember for its backoff, the failure of an activation."""
+        if isinstance(error, _Beneath):
+            return self._failure_beneath(plan, error)
         before = self._failures.get(plan.identity)
         count = before.count + 1 if before else 1
         wait = min(self.limits.backoff_min_s * 2.0 ** min(count - 1, 30), self.limits.backoff_max_s)
-        failure = Failure(count, error, self._clock() + wait)
-        if lasting:
-            self._failures[plan.identity] = failure
+        told = _told(plan, error, self._surroundings.scrub)
+        told.retry_after_s = wait
+        failure = self._failures[plan.identity] = Failure(count, told, self._clock() + wait)
+        self._surroundings.later(wait + self.limits.backoff_max_s, self._outgrow, plan.identity, failure)
         return failure
 
-    def _refuse_while_backing_off(self, plan: Plan) -> None:
+    def _failure_beneath(self, plan: Plan, error: PointsmanError) -> Failure:
+        """Return the failure of what stands on a failure, which is remembered there and not here."""
+        wait = error.retry_after_s or self.limits.backoff_min_s
+        told = ActivationFailed(f"{plan} stands on what failed: {error.message}", retry_after_s=wait)
+        told.__cause__ = error.__cause__
+        return Failure(1, told, self._clock() + wait)
+
+    def _outgrow(self, identity: Identity, failure: Failure) -> None:
+        if self._failures.get(identity) is failure:
+            del self._failures[identity]
+            self._observer.forgotten(identity)
+
+    def _refuse(self, plan: Plan) -> None:
+        """Refuse to start what failed lately, and anything at all once everything is closed."""
+        if self._closed:
+            raise ComponentsClosed(f"The process is stopping: {plan} is not made any more.")
         failure = self._failures.get(plan.identity)
-        if failure is None or (left := failure.until - self._clock()) <= 0:
-            return
-        raise ActivationFailed(
-            f"{failure.error.message} It is tried again in {left:.1f} s.", retry_after_s=max(left, 0.1)
-        ) from failure.error
+        if failure is not None and (left := failure.until - self._clock()) > 0:
+            raise ActivationFailed(
+                f"{failure.error.message} It is tried again in {left:.1f} s.", retry_after_s=max(left, 0.1)
+            ) from failure.error
 
 
 async def ready(instance: Instance) -> None:
@@ -291,54 +285,61 @@ async def ready(instance: Instance) -> None:
     Raises:
         ActivationFailed: It could not be made.
         HealthCheckFailed: It says that it is not healthy.
+        Exception: Whatever the factory of a ``request`` instance raised.
     """
     if instance.state is State.ACTIVATING:
         await instance.settled.wait()
     if instance.error is not None:
-        raise type(instance.error)(instance.error.message, retry_after_s=instance.error.retry_after_s) from (
-            instance.error.__cause__ or instance.error
-        )
+        raise _for_one(instance.error)
+    if instance.state is not State.READY:
+        raise ActivationFailed(f"{instance.plan} ended before it could be used.")
+
+
+def _for_one(error: Exception) -> Exception:
+    """Return an error for one of those who wait: raising writes into an error, so each gets one of its own."""
+    if not isinstance(error, LifecycleError):
+        return error  # of a ``request`` instance, for which one waits
+    own = type(error)(error.message, hint=error.hint, retry_after_s=error.retry_after_s)
+    own.__cause__ = error.__cause__ or error
+    return own
 
 
 class _Beneath(ActivationFailed):
-    """What an instance stands on failed: the failure is remembered there, not here."""
+    """What an instance stands on failed."""
+
+
+async def _components(instance: Instance) -> dict[str, object]:
+    """Return what an instance stands on, by parameter, once all of it is ready."""
+    components: dict[str, object] = {}
+    for (name, _), need in zip(instance.plan.needs, instance.needs, strict=True):
+        if need is not None:
+            try:
+                await ready(need)
+            except (ActivationFailed, HealthCheckFailed) as error:
+                raise _Beneath(error.message, retry_after_s=error.retry_after_s) from error
+        components[name] = need.hand_out(instance.plan.question.tenant) if need is not None else None
+    return components
+
+
+def _leave(needs: Iterable[Instance | None]) -> None:
+    """Let go of what an instance stood on."""
+    for need in reversed(tuple(needs)):
+        if need is not None:
+            need.unsupport()
 
 
 def _told(plan: Plan, error: BaseException | None, scrub: Callable[[str], str]) -> PointsmanError:
     """Return what those who wait are told of an activation that ended without an instance."""
     match error:
+        case HealthCheckFailed():
+            told: PointsmanError = HealthCheckFailed(scrub(error.message))
         case None:
-            told: PointsmanError = ActivationFailed(f"{plan} was no longer wanted.")
-        case _Beneath():
-            told = ActivationFailed(error.message, retry_after_s=error.retry_after_s)
-        case LifecycleError():
-            return error
+            told = ActivationFailed(f"{plan} was not made, and its factory does not say why.")
         case TimeoutError():
             told = ActivationFailed(f"{plan} was not made in time.")
         case asyncio.CancelledError():
             told = ActivationFailed(f"{plan} was cancelled while it was made.")
         case _:
-            told = ActivationFailed(scrub(f"{plan} could not be made: {type(error).__name__}: {error}"))
+            told = ActivationFailed(scrub(f"{plan} could not be made: {in_words(error)}"))
     told.__cause__ = error
     return told
-
-
-def validated(model: Any, values: Mapping[str, object], where: str) -> object:
-    """Return the settings model of these values.
-
-    Raises:
-        ConfigurationError: They do not fit; names fields and rules, never values.
-    """
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['type']}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        raise ConfigurationError(
-            f"The settings of {where} do not fit {model.__name__}: {faults}.",
-            hint=f"Known fields: {', '.join(model.model_fields)}.",
-        ) from None

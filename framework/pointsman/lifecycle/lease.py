@@ -7,12 +7,15 @@ client went away; after it nothing is handed out any more.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from pointsman.errors import ComponentsClosed
 from pointsman.lifecycle.epoch import Epoch, OfRequest
+from pointsman.lifecycle.instance import State
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.lifecycle.manager import LifecycleManager
     from pointsman.resolution.decision import Question
@@ -26,7 +29,7 @@ class Lease:
         given: What the factories of ``request`` components may ask for: ``connection`` and ``components``.
     """
 
-    __slots__ = ("_held", "_manager", "_own", "closed", "epoch", "given")
+    __slots__ = ("_handed_over", "_held", "_manager", "_own", "closed", "epoch", "given")
 
     def __init__(self, manager: LifecycleManager, given: Mapping[str, Any] | None = None) -> None:
         self._manager = manager
@@ -34,6 +37,7 @@ class Lease:
         self.given = given or {}
         self.closed = False
         self._held: dict[int, Instance] = {}
+        self._handed_over: dict[Identity, Instance] = {}
         self._own: OfRequest | None = None
 
     async def take(self, question: Question) -> object:
@@ -66,12 +70,11 @@ class Lease:
         if plan is None:
             return None
         instance = self.epoch.bindings.get(plan.identity)
-        if instance is None or instance.value is None or not instance.usable:
+        if instance is None or instance.state is not State.READY:
             return None
         if id(instance) not in self._held:
             instance.lease()
             self._held[id(instance)] = instance
-            instance.used_at = self._manager.clock()
         return instance
 
     @property
@@ -99,6 +102,13 @@ class Lease:
             "leases: `async with components.renew() as own:`."
         )
 
+    @property
+    def scope(self) -> OfRequest:
+        """Where instances that are made for this lease are put."""
+        if self._own is None:
+            self._own = OfRequest(self.epoch, self._manager.retire_in_time)
+        return self._own
+
     async def _made(self, question: Question) -> Instance:
         """Make it, or wait for the one who makes it, in the epoch of this lease.
 
@@ -106,17 +116,25 @@ class Lease:
         binding serves.
         """
         plan = await self._manager.plan(self.epoch, question)
+        if self.closed:  # while a factory was loaded: nothing may be put into an epoch that is let go
+            raise self.ended(question)
         if self.epoch.drained(plan.identity):
-            self._manager.handed_over(plan)
-            current = self._manager.epochs.current
-            plan = await self._manager.plan(current, question)
-            return await self._manager.keeper.obtain(plan, current)
-        return await self._manager.keeper.obtain(plan, self._scope(), given=self.given)
+            return await self._instead_of(plan)
+        return await self._manager.keeper.obtain(plan, self.scope, given=self.given)
 
-    def _scope(self) -> OfRequest:
-        if self._own is None:
-            self._own = OfRequest(self.epoch)
-        return self._own
+    async def _instead_of(self, plan: Plan) -> Instance:
+        """Return what served when this was first asked for after its own instance was closed, under a fresh lease."""
+        instance = self._handed_over.get(plan.identity)
+        if instance is not None and instance.usable:
+            instance.lease()
+            return instance
+        self._manager.reporter.tell("handed-over", plan)
+        with closing(Lease(self._manager, self.given)) as current:
+            await current.take(plan.question)
+            (instance,) = current.held
+            instance.lease()
+        self._handed_over[plan.identity] = instance
+        return instance
 
     def _keep(self, instance: Instance) -> None:
         if id(instance) in self._held:

@@ -7,30 +7,31 @@ assignment. It knows nothing of HTTP, manifests or the fleet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import to_thread
-
 from pointsman.declarations import Component
-from pointsman.errors import CapacityExceeded, ComponentsClosed, ConfigurationError, PointsmanError
+from pointsman.errors import ComponentsClosed, ConfigurationError, HealthCheckFailed, PointsmanError
+from pointsman.lifecycle.capacity import counts, to_give_up
 from pointsman.lifecycle.epoch import Epoch, Epochs
 from pointsman.lifecycle.health import answer
-from pointsman.lifecycle.hooks import Hooks, Swapping
+from pointsman.lifecycle.hooks import Hooks
+from pointsman.lifecycle.instance import State
 from pointsman.lifecycle.keeper import Failure, Keeper
 from pointsman.lifecycle.lease import Lease
 from pointsman.lifecycle.limits import Limits
 from pointsman.lifecycle.planning import NotLoaded, Planner
-from pointsman.lifecycle.status import Board, Status, write_board
-from pointsman.lifecycle.swap import Proposal, Swap, override, perform
+from pointsman.lifecycle.reporting import Reporter
+from pointsman.lifecycle.status import Board, Status
+from pointsman.lifecycle.surroundings import Surroundings
+from pointsman.lifecycle.swap import Proposal, Swap, overriding, perform
 from pointsman.lifecycle.warming import Warming, successor
 from pointsman.resolution.decision import Question
-from pointsman.resolution.template import SecretSource
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.identity import Identity, Plan
@@ -43,27 +44,6 @@ PROVEN_S = 60.0
 """How long an instance that was proved waits to be bound, seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a manager is given of the world, each replaceable in a test.
-
-    Attributes:
-        secrets: Where ``${secret:}`` is read.
-        secret_epoch: How often a secret was rotated.
-        scrub: Takes resolved secrets out of a message.
-        clock: Monotonic seconds.
-        now: Wall time, aware UTC.
-        tell: Who hears of lives: ``tell("instance-made", component=…, …)``; must not raise.
-    """
-
-    secrets: SecretSource | None = None
-    secret_epoch: Callable[[str], int] = lambda _name: 0
-    scrub: Callable[[str], str] = str
-    clock: Callable[[], float] = monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    tell: Callable[..., None] = lambda _event, **_fields: None
-
-
 class LifecycleManager:
     """Makes, proves, swaps and closes the instances of components.
 
@@ -72,6 +52,10 @@ class LifecycleManager:
         status_snapshot_path: Where the status of all components is written after each change.
         limits: Bounds on times and numbers.
         surroundings: Secrets, clocks and listeners.
+
+    Attributes:
+        on_failure: Told why something could not be made, or is not well any more.
+        overriding: Makes what proposes an override of this replica: component, provider, tenant or ``None``.
     """
 
     def __init__(
@@ -85,23 +69,21 @@ class LifecycleManager:
         self.resolver = resolver
         self.limits = limits or Limits()
         self.surroundings = surroundings or Surroundings()
-        self.clock = self.surroundings.clock
         self.hooks = Hooks()
-        self.board = Board()
-        self.on_failure: Callable[[Plan, Failure], None] | None = None
+        self.on_failure: Callable[[Plan, Failure], None] = lambda _plan, _failure: None
+        self.overriding: Callable[[Component[Any], str, str | None], Callable[[], Proposal]] = partial(overriding, self)
+        self.reporter = Reporter(self.surroundings, Path(status_snapshot_path) if status_snapshot_path else None)
         self.planner = Planner(self.surroundings.secret_epoch)
-        self.keeper = Keeper(
-            self.limits,
-            self,
-            secrets=self.surroundings.secrets,
-            clock=self.clock,
-            scrub=self.surroundings.scrub,
-        )
+        self.keeper = Keeper(self.limits, self, self.surroundings)
         self.epochs = Epochs(Epoch(1, resolver.catalog))
         self.proven: dict[Identity, Instance] = {}
-        self._status_path = Path(status_snapshot_path) if status_snapshot_path is not None else None
         self._swapping = asyncio.Lock()
         self._closed = False
+
+    @property
+    def board(self) -> Board:
+        """The status of every identity that lives or failed lately."""
+        return self.reporter.board
 
     # --- what users call ---
 
@@ -118,25 +100,21 @@ class LifecycleManager:
 
         Raises:
             ResolutionError: Nothing may serve.
-            ActivationFailed: The factory raised or hung; HealthCheckFailed: it says that it is not well.
+            LifecycleError: The factory raised or hung, or the instance says that it is not well.
             ConfigurationError: The component lives only within a request.
         """
-        self.follow()
         question = Question(Component(domain, key), tenant, provider)
-        epoch = self.epochs.current
-        plan = await self.plan(epoch, question)
-        if plan.lifetime == "request":
-            raise ConfigurationError(f"{plan} lives only within a request: take it from that request's components.")
-        if force:
-            self.keeper.forget(plan.identity)
-        if force and epoch.find(plan.identity) is None:
-            self.keeper.start(plan, epoch, check_health=False)
-        instance = await self.keeper.obtain(plan, epoch)
-        try:
-            await self.write_status()
-            return instance.hand_out(tenant)
-        finally:
-            instance.release()
+        with closing(self.lease()) as lease:
+            plan = await self.plan(lease.epoch, question)
+            if plan.lifetime == "request":
+                raise ConfigurationError(f"{plan} lives only within a request: take it from that request's components.")
+            if force and lease.scope.find(plan.identity) is None:
+                self.keeper.forget(plan)
+                self.keeper.start(plan, lease.scope, check_health=False)
+            try:
+                return await lease.take(question)
+            finally:
+                await self.reporter.write()
 
     async def swap(
         self, domain: str, key: str, *, provider: str, tenant: str | None = None, force: bool = False
@@ -144,43 +122,49 @@ class LifecycleManager:
         """Replace what a component is bound to, once the new instance has proved healthy.
 
         Returns:
-            The live object of the new provider.
+            The live object of the new provider; ``None`` where it is made for each request, or for each tenant and
+            none is named.
 
         Raises:
             ResolutionError: There is no such provider, or it may not serve.
             LifecycleError: The new instance cannot be made or is not well; the old one still serves.
         """
         component = Component(domain, key)
-        swap = Swap(component, provider, tenant, force=force)
-
-        def propose() -> Proposal:
-            self.follow()
-            base = self.epochs.current
-            catalog = override(self.resolver, component, provider, tenant)
-            return Proposal(catalog, lambda: self.resolver.show(catalog), lambda: self.epochs.current is base)
-
-        await self.perform(swap, propose)
+        await self.perform(Swap(component, provider, tenant, force=force), self.overriding(component, provider, tenant))
+        plan = self._known_plan(Question(component, tenant))
+        if plan is None or plan.lifetime == "request":
+            return None
         return await self.activate(domain, key, tenant=tenant)
 
     async def probe_instance_health(self, domain: str, key: str, *, tenant: str | None = None) -> bool | None:
-        """Return what a live instance says of its health; ``None`` where it is not live or declares no check."""
+        """Return what a live instance says of its health; ``None`` where it is not live or declares no check.
+
+        One that is not well stays bound, unless the component's policy says to walk on to the next.
+        """
         self.follow()
         instance = self.live(Question(Component(domain, key), tenant))
         if instance is None:
             return None
-        instance.lease()
-        try:
-            candidate = instance.plan.resolution.candidate
-            healthy = await answer(instance.value, candidate, self.limits.health_timeout_s)
-        finally:
-            instance.release()
+        plan = instance.plan
+        with instance.held():
+            healthy = await answer(instance.value, plan.resolution.candidate, self.limits.health_timeout_s)
         self.board.note(instance.identity, last_health=healthy)
+        if healthy is False:
+            error = HealthCheckFailed(f"{plan} is live, and says that it is not healthy.")
+            self.on_failure(plan, Failure(1, error, self.surroundings.clock() + self.limits.backoff_min_s))
         return healthy
 
     def get_status(self, domain: str, key: str, *, tenant: str | None = None) -> Status:
         """Return what is known of a component's life. Never raises."""
         plan = self._known_plan(Question(Component(domain, key), tenant))
-        return self.board.get(plan.identity) if plan else Status()
+        if plan is None:
+            return Status()
+        status, instance = self.board.get(plan.identity), self.epochs.current.bindings.get(plan.identity)
+        if instance is not None and instance.state is State.ACTIVATING:
+            return replace(status, state="activating", current_provider=plan.resolution.provider)
+        if instance is not None and instance.state is State.ENDING:
+            return replace(status, state="draining")
+        return status
 
     def lease(self, given: Mapping[str, Any] | None = None) -> Lease:
         """Pin the current epoch; the lease is closed by whoever took it.
@@ -198,18 +182,16 @@ class LifecycleManager:
         if self._closed:
             return
         self._closed = True
-        for instance in self.proven.values():
+        for instance in self.keeper.instances:
             instance.retire()
-        for epoch in self.epochs.chain():
-            for instance in epoch.bindings.values():
-                instance.retire()
         if not await self.keeper.wait(self.limits.shutdown_grace_s):
-            for instance in [one for one in self.keeper.instances if one.leases]:
-                self._tell("lease-broken", instance.plan, leases=instance.leases)
+            for instance in self.keeper.instances:
+                if instance.leases > 0:
+                    self.reporter.tell("lease-broken", instance.plan, leases=instance.leases)
                 instance.break_leases()
             await self.keeper.wait(self.limits.close_timeout_s)
         await self.keeper.cancel()
-        await self.write_status()
+        await self.reporter.write()
 
     # --- what the layers above build on ---
 
@@ -220,7 +202,10 @@ class LifecycleManager:
             PointsmanError: A step before the switch failed, and the old binding serves on.
         """
         async with self._swapping:
-            await perform(self, swap, propose)
+            try:
+                await perform(self, swap, propose)
+            finally:
+                await self.reporter.write()
 
     async def shift(
         self,
@@ -229,8 +214,8 @@ class LifecycleManager:
         prove: Callable[[Catalog], tuple[Question, ...]] = lambda _catalog: (),
         strict: bool,
         check_health: bool = True,
-        before: Callable[[Warming], Any] | None = None,
-    ) -> Epoch:
+        before: Callable[[Warming], Awaitable[None]] | None = None,
+    ) -> None:
         """Warm what a proposed catalog needs, then bind it if its inputs are still the newest, else propose again.
 
         Args:
@@ -242,20 +227,19 @@ class LifecycleManager:
         Raises:
             PointsmanError: Warming failed; nothing was bound.
         """
-        warming = self._warming()
-        try:
+        with self._warming() as warming:
             while True:
                 proposal = propose()
                 questions = prove(proposal.catalog)
                 await warming.prepare(proposal.catalog, questions, strict=strict, check_health=check_health)
                 if before is not None:
                     await before(warming)
+                if self._closed:
+                    raise ComponentsClosed("The process is stopping: nothing is bound any more.")
                 if proposal.in_force():
                     proposal.commit()
                     self.bind(proposal.catalog, warming)
-                    return self.epochs.current
-        finally:
-            warming.fresh.discard()
+                    return
 
     async def prove(
         self, catalog: Catalog, questions: Sequence[Question], *, strict: bool, check_health: bool = True
@@ -265,15 +249,12 @@ class LifecycleManager:
         Raises:
             PointsmanError: It cannot be planned, made, or is not well.
         """
-        warming = self._warming()
-        try:
+        with self._warming() as warming:
             await warming.prepare(catalog, questions, strict=strict, check_health=check_health)
             for identity, instance in warming.fresh.made.items():
                 self.proven[identity] = instance
-                asyncio.get_running_loop().call_later(PROVEN_S, self._forget_proof, instance)
+                self.surroundings.later(PROVEN_S, self._forget_proof, instance)
             warming.fresh.made.clear()
-        finally:
-            warming.fresh.discard()
 
     def bind(self, catalog: Catalog, warming: Warming | None = None) -> None:
         """Make a catalog the one in force: one assignment; what nobody binds any more begins to retire."""
@@ -284,9 +265,11 @@ class LifecycleManager:
             return
         epoch = successor(current, catalog, self.planner, warming)
         for instance in self.epochs.bind(epoch):
-            self._retire_in_time(instance)
+            self.retire_in_time(instance)
         for identity in [one for one, instance in self.proven.items() if epoch.bindings.get(one) is instance]:
             del self.proven[identity]
+        if catalog.candidates is not current.catalog.candidates:
+            self.planner.keep(catalog)
 
     def follow(self) -> None:
         """Bind the resolver's catalog, where candidates were registered since."""
@@ -310,18 +293,19 @@ class LifecycleManager:
 
     def live(self, question: Question) -> Instance | None:
         """Return the instance that answers a question now, if it serves."""
-        plan = self.epochs.current.plans.get(question)
+        plan = self._known_plan(question)
         instance = self.epochs.current.find(plan.identity) if plan else None
-        return instance if instance is not None and instance.value is not None else None
+        return instance if instance is not None and instance.state is State.READY else None
 
-    def handed_over(self, plan: Plan) -> None:
-        """A request of an old epoch is given the current binding, since its own was drained."""
-        self._tell("handed-over", plan)
+    def known_identities(self, swap: Swap) -> tuple[Identity, ...]:
+        """Return the identities that serve those whom a swap names, as far as they can be told without an await."""
+        plans = (self._known_plan(question) for question in swap.questions)
+        return tuple(plan.identity for plan in plans if plan is not None)
 
-    async def write_status(self) -> None:
-        """Write the status snapshot, where a path was given."""
-        if self._status_path is not None:
-            await to_thread.run_sync(write_board, self._status_path, self.board.as_dict())
+    def retire_in_time(self, instance: Instance) -> None:
+        """Close an instance that only older requests may use, once they had the time that its policy gives."""
+        policy = self.epochs.current.catalog.policy(instance.plan.component)
+        self.surroundings.later(policy.drain_timeout_s, self._drain_deadline, instance)
 
     # --- told by the keeper ---
 
@@ -329,70 +313,41 @@ class LifecycleManager:
         """Make room for a tenant's instance: close one that is idle, where the number is at its cap.
 
         Raises:
-            CapacityExceeded: All of them are leased.
+            CapacityExceeded: All of them are in use.
         """
-        if plan.identity.tenant is None:
-            return
-        mine = [one for one in self.keeper.instances if one.identity.tenant is not None and one.usable]
-        now = self.clock()
-        for instance in [one for one in mine if one.idle and now - one.used_at >= self.limits.tenant_idle_s]:
-            self._evict(instance)
-        living = [one for one in mine if one.usable]
-        if len(living) < self.limits.tenant_instances_max:
-            return
-        idle = [one for one in living if one.idle and one.value is not None]
-        if not idle:
-            raise CapacityExceeded(
-                f"{plan} cannot be made: {len(living)} instances of tenants live, and all of them are in use.",
-                hint="Raise lifecycle.tenant_instances_max, or send the tenant to another replica.",
-            )
-        self._evict(min(idle, key=lambda one: one.used_at))
+        unneeded = to_give_up(
+            plan, self.keeper.instances, self.epochs.current.bindings, self.limits.tenant_instances_max
+        )
+        if unneeded is not None:
+            self._give_up(unneeded)
 
     def made(self, instance: Instance) -> None:
         """An instance is ready."""
-        self.board.began(instance.identity, self.surroundings.now())
-        self._tell("instance-made", instance.plan, took_s=instance.took_s)
+        self.reporter.made(instance)
+        if self._closed:
+            instance.retire()
+        elif counts(instance.plan):
+            self.surroundings.later(self.limits.tenant_idle_s, self._look_at_idle, instance)
 
     def failed(self, plan: Plan, failure: Failure) -> None:
         """An activation failed."""
-        self.board.note(plan.identity, state="failed", last_error=failure.error.message)
-        self._tell("activation-failed", plan, error=failure.error.message, count=failure.count)
-        if self.on_failure is not None:
-            self.on_failure(plan, failure)
+        self.reporter.failed(plan, failure)
+        self.on_failure(plan, failure)
 
-    def closed(self, instance: Instance, error: BaseException | None) -> None:
-        """An instance is closed; leaving its factory may have raised."""
-        self.board.ended(instance.identity)
-        message = self.surroundings.scrub(f"{type(error).__name__}: {error}") if error else None
-        self._tell("instance-closed", instance.plan, error=message)
+    def forgotten(self, identity: Identity) -> None:
+        """The failures of an identity are long ago."""
+        self.board.forget(identity)
 
-    # --- told by a swap ---
+    def ended(self, instance: Instance, error: BaseException | None) -> None:
+        """An instance is closed, or could not be made."""
+        if instance.state is State.FAILED:
+            self.epochs.forget(instance)
+            return
+        self.reporter.closed(instance, error)
+        if not instance.ending.is_set():
+            self._lost(instance)
 
-    def swapped(self, swap: Swap, took_s: float) -> None:
-        """The switch is made."""
-        for tenant in swap.whom:
-            if plan := self._known_plan(Question(swap.component, tenant)):
-                self.board.note(plan.identity, last_swap_at=self.surroundings.now(), last_swap_s=took_s)
-        self.surroundings.tell("swapped", component=str(swap.component), provider=swap.provider, took_s=took_s)
-
-    def swap_failed(self, swap: Swap, error: BaseException) -> None:
-        """The old binding serves on; its status says what went wrong."""
-        message = self.surroundings.scrub(f"swap to {swap.provider}: {error}")
-        for tenant in swap.whom:
-            if plan := self._known_plan(Question(swap.component, tenant)):
-                self.board.note(plan.identity, last_error=message)
-        self.surroundings.tell("swap-failed", component=str(swap.component), provider=swap.provider, error=message)
-
-    async def tell_hooks(self, swapping: Swapping) -> None:
-        """Run the ``post_swap`` hooks; the new binding stands, whatever they say."""
-        try:
-            await self.hooks.run("post_swap", swapping, self.limits.hook_timeout_s)
-        except Exception as error:  # noqa: BLE001 - the boundary around the user's hooks, after the switch
-            message = self.surroundings.scrub(f"post_swap: {type(error).__name__}: {error}")
-            if plan := self._known_plan(Question(swapping.component, swapping.tenant)):
-                self.board.note(plan.identity, last_error=message)
-            self.surroundings.tell("hook-failed", component=str(swapping.component), error=message)
-        await self.write_status()
+    # --- within ---
 
     def _known_plan(self, question: Question) -> Plan | None:
         try:
@@ -400,31 +355,45 @@ class LifecycleManager:
         except (PointsmanError, NotLoaded):
             return None
 
-    def _warming(self) -> Warming:
-        return Warming(self.epochs, self.planner, self.keeper, self.proven)
+    @contextmanager
+    def _warming(self) -> Iterator[Warming]:
+        """Give a place to warm in; what nobody has bound or kept at the end is closed."""
+        warming = Warming(self.epochs, self.planner, self.keeper, self.proven)
+        try:
+            yield warming
+        finally:
+            for instance in warming.fresh.discard():
+                self.board.forget(instance.identity)
 
     def _forget_proof(self, instance: Instance) -> None:
         if self.proven.get(instance.identity) is instance:
             del self.proven[instance.identity]
             instance.retire()
 
-    def _evict(self, instance: Instance) -> None:
-        for epoch in self.epochs.chain():
-            if epoch.bindings.get(instance.identity) is instance and epoch is self.epochs.current:
-                del epoch.bindings[instance.identity]
+    def _look_at_idle(self, instance: Instance) -> None:
+        """Close a tenant's instance that nobody has held for long, else look again when that may be so."""
+        if not instance.usable:
+            return
+        left = instance.used_at + self.limits.tenant_idle_s - self.surroundings.clock()
+        if instance.idle and left <= 0:
+            self._give_up(instance)
+        else:
+            self.surroundings.later(left if left > 0 else self.limits.tenant_idle_s, self._look_at_idle, instance)
+
+    def _give_up(self, instance: Instance) -> None:
+        """Bind an instance no more, and close it when nobody needs it."""
+        self.epochs.forget(instance)
         instance.retire()
 
-    def _retire_in_time(self, instance: Instance) -> None:
-        policy = self.epochs.current.catalog.policy(instance.plan.component)
-        asyncio.get_running_loop().call_later(policy.drain_timeout_s, self._drain_deadline, instance)
+    def _lost(self, instance: Instance) -> None:
+        """An instance ended of itself: nobody is given it again, nor what stands on it."""
+        self.epochs.forget(instance)
+        for other in self.keeper.instances:
+            if instance in other.needs and other.usable:
+                self._give_up(other)
+                self._lost(other)
 
     def _drain_deadline(self, instance: Instance) -> None:
         if instance.usable and not instance.idle:
-            self._tell("drain-overdue", instance.plan, leases=instance.leases)
+            self.reporter.tell("drain-overdue", instance.plan, leases=instance.leases)
         instance.retire()
-
-    def _tell(self, event: str, plan: Plan, **fields: object) -> None:
-        self.surroundings.tell(
-            event, component=str(plan.component), provider=plan.resolution.provider,
-            tenant=plan.identity.tenant, **fields,
-        )  # fmt: skip

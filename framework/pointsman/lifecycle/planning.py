@@ -6,19 +6,20 @@ raises `NotLoaded`, and is loaded in a thread by `load`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from pointsman.declarations import LIFETIMES, Candidate, Lifetime, Tenant
-from pointsman.errors import ConfigurationError, TenantError, UnknownComponent
+from pointsman.declarations import LIFETIMES, Candidate, Component, Lifetime, Tenant
+from pointsman.errors import ConfigurationError, PointsmanError, TenantError
 from pointsman.lifecycle.factories import FactorySpec, read_factory
 from pointsman.lifecycle.identity import Identity, Plan, recipe_of
+from pointsman.lifecycle.reporting import in_words
 from pointsman.resolution.decision import Question, Verdict, settings_key, weigh
 from pointsman.resolution.reference import load_reference
 from pointsman.resolution.resolver import resolution_of
-from pointsman.resolution.template import Kind, bind_tenant, references
+from pointsman.resolution.template import Kind, Reference, bind_tenant, references
 
 if TYPE_CHECKING:
     from pointsman.resolution.catalog import Catalog
@@ -60,10 +61,27 @@ class Planner:
                 await self.load(missing.candidate)
 
     async def load(self, candidate: Candidate) -> FactorySpec:
-        """Load a candidate's factory in a thread, and read it."""
-        spec = await to_thread.run_sync(_load, candidate)
+        """Load a candidate's factory in a thread, and read it.
+
+        Raises:
+            ConfigurationError: There is no such factory, it cannot be read, or its module cannot be imported.
+            FactoryForbidden: A manifest names what it may not.
+        """
+        try:
+            spec = await to_thread.run_sync(_load, candidate)
+        except PointsmanError:
+            raise
+        except Exception as error:  # the boundary around the user's module, which runs when it is imported
+            raise ConfigurationError(
+                f"{candidate}: {candidate.factory} cannot be imported: {in_words(error)}"
+            ) from error
         self._specs[candidate] = spec
         return spec
+
+    def keep(self, catalog: Catalog) -> None:
+        """Forget what was read of factories that a catalog does not have, so that no refresh leaves anything."""
+        registered = (entry.candidate for component in catalog.candidates for entry in catalog.candidates.of(component))
+        self._specs = {candidate: self._specs[candidate] for candidate in registered if candidate in self._specs}
 
     def plan_now(self, catalog: Catalog, question: Question) -> Plan:
         """Return the plan for a question, without an await.
@@ -105,28 +123,28 @@ class Planner:
 
     def _need(self, catalog: Catalog, question: Question, use: Any, path: Path, *, optional: bool) -> Plan | None:
         """Plan what a factory asks for: same catalog, same tenant, same subject."""
+        if optional and not is_registered(catalog, use.component):
+            return None
         needed = Question(use.component, question.tenant, use.provider, use.requires, question.drawn_for)
-        try:
-            return self._plan(catalog, needed, path)
-        except UnknownComponent:
-            if optional:
-                return None
-            raise
+        return self._plan(catalog, needed, path)
 
     def _assemble(
         self, catalog: Catalog, verdict: Verdict, spec: FactorySpec, needs: tuple[tuple[str, Plan | None], ...]
     ) -> Plan:
         resolution = resolution_of(catalog, verdict)
         question, candidate = verdict.question, resolution.candidate
-        given = catalog.provider_settings(candidate, question.tenant)
-        settings = bind_tenant(given, question.tenant, where=str(candidate)) if given else given
-        bound = spec.lifetime != "shared" or any(plan is not None and plan.tenant_bound for _, plan in needs)
-        tenant = _tenant(catalog, question, candidate, spec)
+        settings = catalog.provider_settings(candidate, question.tenant)
+        blanks = references(settings) if settings else ()
+        names_tenant = any(blank.kind is Kind.TENANT for blank in blanks)
+        tenant = _tenant(catalog, question, candidate, spec, needed=names_tenant)
+        if names_tenant:
+            settings = bind_tenant(settings, question.tenant, where=str(candidate))
+        beneath = any(plan is not None and plan.tenant_bound for _, plan in needs)
         identity = Identity(
             recipe=recipe_of(candidate, spec.lifetime),
             settings=settings_key(settings),
-            secrets=self._secrets(settings),
-            tenant=question.tenant if bound else None,
+            secrets=self._secrets(blanks),
+            tenant=question.tenant if spec.lifetime != "shared" or names_tenant or beneath else None,
             labels=tuple(sorted(tenant.labels.items())) if tenant and spec.tenant else (),
             needs=tuple(plan.identity if plan else None for _, plan in needs),
         )
@@ -134,11 +152,14 @@ class Planner:
         facade = candidate.metadata.get("facade") == "tenant"
         return Plan(question, resolution, spec, identity, settings, tenant, needs, facade, by_subject)
 
-    def _secrets(self, settings: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-        if not settings:
-            return ()
-        names = sorted(reference.name for reference in references(settings) if reference.kind is Kind.SECRET)
+    def _secrets(self, blanks: tuple[Reference, ...]) -> tuple[tuple[str, int], ...]:
+        names = sorted(blank.name for blank in blanks if blank.kind is Kind.SECRET)
         return tuple((name, self._secret_epoch(name)) for name in names)
+
+
+def is_registered(catalog: Catalog, component: Component[Any]) -> bool:
+    """Whether there is any candidate for a component, eligible or not."""
+    return bool(catalog.candidates.of(component)) or component in catalog.replaced
 
 
 def _load(candidate: Candidate) -> FactorySpec:
@@ -149,9 +170,11 @@ def _load(candidate: Candidate) -> FactorySpec:
     return read_factory(candidate, factory, load_reference(model) if isinstance(model, str) else model)
 
 
-def _tenant(catalog: Catalog, question: Question, candidate: Candidate, spec: FactorySpec) -> Tenant | None:
+def _tenant(
+    catalog: Catalog, question: Question, candidate: Candidate, spec: FactorySpec, *, needed: bool
+) -> Tenant | None:
     if question.tenant is None:
-        if spec.lifetime == "tenant" or (spec.tenant and not spec.tenant[1]):
+        if needed or spec.lifetime == "tenant" or (spec.tenant and not spec.tenant[1]):
             raise TenantError(f"{candidate} is made for one tenant, and nobody said which.", hint="Say who asks.")
         return None
     return Tenant(question.tenant, catalog.labels(question.tenant))

@@ -62,6 +62,11 @@ class Board:
         """Change some fields of a status."""
         self._entries[identity] = replace(self.get(identity), current_provider=identity.recipe.provider, **changes)
 
+    def forget(self, identity: Identity) -> None:
+        """Drop the status of what does not live: nobody asks for it, or its failure is long ago."""
+        if identity not in self._lives:
+            self._entries.pop(identity, None)
+
     def began(self, identity: Identity, at: datetime) -> None:
         """An instance is ready."""
         self._lives[identity] += 1

@@ -12,17 +12,19 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pointsman.errors import LifecycleError, PointsmanError
 from pointsman.lifecycle.hooks import Swapping
+from pointsman.lifecycle.reporting import in_words
+from pointsman.observability.tracing import span
 from pointsman.resolution.decision import Question, possible_providers
 from pointsman.resolution.resolver import resolve_in
-from pointsman.resolution.selection import Choices, Selection
+from pointsman.resolution.selection import Choices
 
 if TYPE_CHECKING:
     from pointsman.declarations import Component
     from pointsman.lifecycle.manager import LifecycleManager
     from pointsman.lifecycle.warming import Warming
     from pointsman.resolution.catalog import Catalog
-    from pointsman.resolution.resolver import Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Swap:
         """Every tenant that the swap names; ``None`` for everyone."""
         return self.tenants or (self.tenant,)
 
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What those ask whom the swap names."""
+        return tuple(Question(self.component, tenant) for tenant in self.whom)
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -69,26 +76,27 @@ async def perform(manager: LifecycleManager, swap: Swap, propose: Callable[[], P
         PointsmanError: A step before the switch failed, and the old binding serves on.
     """
     started = perf_counter()
-    old = manager.live(Question(swap.component, swap.whom[0]))
+    old = manager.live(swap.questions[0])
     seen: list[Swapping] = []
 
     async def pre_swap(warming: Warming) -> None:
         seen[:] = [_seen(swap, old.value if old else None, warming)]
-        await manager.hooks.run("pre_swap", seen[0], manager.limits.hook_timeout_s)
+        await _ask_hooks(manager, swap, seen[0])
 
-    try:
-        await manager.shift(
-            propose,
-            prove=lambda catalog: proofs(manager, catalog, swap),
-            strict=True,
-            check_health=not swap.force,
-            before=pre_swap,
-        )
-    except BaseException as error:
-        manager.swap_failed(swap, error)
-        raise
-    manager.swapped(swap, perf_counter() - started)
-    await manager.tell_hooks(seen[0])
+    with span("lifecycle.swap", component=str(swap.component), provider=swap.provider):
+        try:
+            await manager.shift(
+                propose,
+                prove=lambda catalog: proofs(manager, catalog, swap),
+                strict=True,
+                check_health=not swap.force,
+                before=pre_swap,
+            )
+        except BaseException as error:
+            manager.reporter.went_wrong("swap-failed", swap, manager.known_identities(swap), error)
+            raise
+        manager.reporter.swapped(swap, manager.known_identities(swap), perf_counter() - started)
+        await _tell_hooks(manager, swap, seen[0])
 
 
 def proofs(manager: LifecycleManager, catalog: Catalog, swap: Swap) -> tuple[Question, ...]:
@@ -116,19 +124,58 @@ def proofs(manager: LifecycleManager, catalog: Catalog, swap: Swap) -> tuple[Que
     return tuple(questions)
 
 
-def override(resolver: Resolver, component: Component[Any], selection: Selection, tenant: str | None) -> Catalog:
-    """Return the resolver's catalog with one more override of this replica."""
-    catalog = resolver.catalog
-    everyone, tenants = dict(catalog.replica.everyone), dict(catalog.replica.tenants)
+def overriding(
+    manager: LifecycleManager, component: Component[Any], provider: str, tenant: str | None
+) -> Callable[[], Proposal]:
+    """Return what proposes the catalog then in force with one more override of this replica."""
+
+    def propose() -> Proposal:
+        manager.follow()
+        base, resolver = manager.epochs.current, manager.resolver
+        catalog = replace(
+            base.catalog,
+            serial=resolver.next_serial(),
+            replica=_more(base.catalog.replica, component, provider, tenant),
+        )
+        return Proposal(catalog, lambda: resolver.show(catalog), lambda: manager.epochs.current is base)
+
+    return propose
+
+
+def _more(choices: Choices, component: Component[Any], provider: str, tenant: str | None) -> Choices:
+    everyone, tenants = dict(choices.everyone), dict(choices.tenants)
     if tenant is None:
-        everyone[component] = selection
+        everyone[component] = provider
     else:
-        tenants[tenant] = {**tenants.get(tenant, {}), component: selection}
-    return replace(catalog, serial=resolver.next_serial(), replica=Choices(everyone, tenants))
+        tenants[tenant] = {**tenants.get(tenant, {}), component: provider}
+    return Choices(everyone, tenants)
+
+
+async def _ask_hooks(manager: LifecycleManager, swap: Swap, swapping: Swapping) -> None:
+    """Run the ``pre_swap`` hooks, any of which may refuse.
+
+    Raises:
+        LifecycleError: One refused, in its own words, or hung.
+    """
+    try:
+        await manager.hooks.run("pre_swap", swapping, manager.limits.hook_timeout_s)
+    except PointsmanError:
+        raise
+    except Exception as error:
+        why = manager.surroundings.scrub(in_words(error))
+        raise LifecycleError(f"A pre_swap hook refused {swap.component}={swap.provider}: {why}") from error
+
+
+async def _tell_hooks(manager: LifecycleManager, swap: Swap, swapping: Swapping) -> None:
+    """Run the ``post_swap`` hooks; the new binding stands, whatever they say."""
+    try:
+        await manager.hooks.run("post_swap", swapping, manager.limits.hook_timeout_s)
+    except Exception as error:  # noqa: BLE001 - the boundary around the user's hooks, after the switch
+        manager.reporter.went_wrong("hook-failed", swap, manager.known_identities(swap), error)
 
 
 def _seen(swap: Swap, old: object, warming: Warming) -> Swapping:
     tenant = swap.whom[0]
-    plan = warming.plans.get(Question(swap.component, tenant))
+    plan = warming.plans.get(swap.questions[0])
     new = warming.fresh.find(plan.identity) if plan else None
     return Swapping(swap.component, tenant, swap.provider, old, new.value if new else None)

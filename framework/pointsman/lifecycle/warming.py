@@ -7,12 +7,20 @@ is held: whoever binds looks again whether the catalog that was warmed is still 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pointsman.errors import LifecycleError, PointsmanError, ResolutionError, TenantError
+from pointsman.errors import (
+    HealthCheckFailed,
+    LifecycleError,
+    OrderUnavailable,
+    PointsmanError,
+    ResolutionError,
+    TenantError,
+)
 from pointsman.lifecycle.epoch import Epoch, Epochs, Fresh
+from pointsman.lifecycle.health import check
 from pointsman.lifecycle.keeper import Keeper, ready
 from pointsman.lifecycle.planning import NotLoaded, Planner
 
@@ -52,10 +60,16 @@ class Warming:
         live = await self._replanned(catalog, strict=strict)
         proved = [plan for question in prove for plan in await self._proof(catalog, question)]
         self.plans = {plan.question: plan for plan in (*live, *proved)}
-        await self._warm(live, strict=strict, check_health=check_health)
         for plan in proved:
-            self._keeper.forget(plan.identity)
-        await self._warm(proved, strict=True, check_health=check_health)
+            self._keeper.forget(plan)  # somebody asked on purpose
+        changed = [plan for plan in live if self._epochs.current.find(plan.identity) is None]
+        lived = [one for part in _lasting(proved) if (one := self.fresh.find(part.identity)) is not None]
+        targets = self._started(proved, strict=True, check_health=check_health)
+        others = self._started(changed, strict=strict, check_health=check_health)
+        await _settled(targets, strict=True)
+        if check_health:
+            await self._ask(lived)
+        await _settled(others, strict=strict)
 
     async def _replanned(self, catalog: Catalog, *, strict: bool) -> list[Plan]:
         plans = []
@@ -64,10 +78,10 @@ class Warming:
                 await asyncio.sleep(0)
             try:
                 plans.append(await self._planner.plan(catalog, question))
-            except ResolutionError:
+            except (ResolutionError, OrderUnavailable):
                 continue  # nobody serves it under this catalog: whoever asks is told
-            except PointsmanError:
-                if strict:
+            except PointsmanError as error:
+                if strict and not (isinstance(error, TenantError) and question.tenant is None):
                     raise
         return plans
 
@@ -80,26 +94,44 @@ class Warming:
                 raise
             return [await self._planner.plan(catalog, replace(question, tenant=name)) for name in catalog.tenants()[:1]]
 
-    async def _warm(self, plans: Iterable[Plan], *, strict: bool, check_health: bool) -> None:
-        """Start everything first, then wait: activations run side by side."""
-        started = [self._start(plan, strict=strict, check_health=check_health) for plan in plans]
-        for instance in started:
+    def _started(self, plans: Iterable[Plan], *, strict: bool, check_health: bool) -> list[Instance]:
+        """Begin to make what is not there; all of it side by side."""
+        started = []
+        for plan in _lasting(plans):
             try:
-                if instance is not None:
-                    await ready(instance)
+                started.append(
+                    self.fresh.find(plan.identity) or self._keeper.start(plan, self.fresh, check_health=check_health)
+                )
             except LifecycleError:
                 if strict:
                     raise
+        return started
 
-    def _start(self, plan: Plan, *, strict: bool, check_health: bool) -> Instance | None:
-        if plan.lifetime == "request":
-            return None
+    async def _ask(self, lived: Iterable[Instance]) -> None:
+        """Ask those for their health that lived before, and were not asked when they were made."""
+        timeout_s = self._keeper.limits.health_timeout_s
+        for instance in dict.fromkeys(lived):
+            with instance.held():
+                if not await check(instance.value, instance.plan.resolution.candidate, timeout_s):
+                    raise HealthCheckFailed(f"{instance.plan} is live, and says that it is not healthy.")
+
+
+async def _settled(instances: Iterable[Instance], *, strict: bool) -> None:
+    for instance in instances:
         try:
-            return self.fresh.find(plan.identity) or self._keeper.start(plan, self.fresh, check_health=check_health)
+            await ready(instance)
         except LifecycleError:
             if strict:
                 raise
-            return None
+
+
+def _lasting(plans: Iterable[Plan]) -> Iterator[Plan]:
+    """Yield the plans whose instances outlive a request; for one that does not, those that it stands on."""
+    for plan in plans:
+        if plan.lifetime != "request":
+            yield plan
+        else:
+            yield from (part for part in plan.closure() if part.lifetime != "request")
 
 
 def live_questions(epoch: Epoch) -> tuple[Question, ...]:

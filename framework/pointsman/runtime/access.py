@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pointsman.declarations import Component, Tenant, Use, component_of
-from pointsman.errors import TenantError, Unavailable, UnknownComponent
+from pointsman.errors import PointsmanError, TenantError, Unavailable
+from pointsman.lifecycle.planning import is_registered
 from pointsman.resolution.decision import Question
 from pointsman.resolution.resolver import explain_in
-from pointsman.runtime.activity import refusal
+from pointsman.runtime.activity import refusal, strictest
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.identity import Plan
@@ -32,10 +33,11 @@ class Components:
     Made by `Runtime.components`; whoever makes it closes it, by ``async with`` or by `close`.
 
     Attributes:
+        refusal: The last refusal of `take`; what serves behind us may have made a 500 of it.
         vouched: Whether something vouches for the tenant's id; components marked ``isolated`` demand it.
     """
 
-    __slots__ = ("_lease", "_runtime", "_tenant_id", "snapshot", "subject", "vouched")
+    __slots__ = ("_lease", "_runtime", "_tenant_id", "refusal", "snapshot", "subject", "vouched")
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Components:
         self._tenant_id = tenant
         self.subject = subject
         self.vouched = vouched
+        self.refusal: PointsmanError | None = None
         self.snapshot: Snapshot = runtime.points.current()
         given = {"connection": connection, "components": self}
         self._lease = runtime.lifecycle.lease(given)
@@ -104,16 +107,17 @@ class Components:
 
     async def obtain_optional(self, use: Use) -> Any:
         """Return the live object that a `Use` asks for, or ``None`` where nothing is registered for it."""
-        try:
-            return await self.obtain(use)
-        except UnknownComponent:
-            return None
+        return await self.obtain(use) if is_registered(self.snapshot.catalog, use.component) else None
 
     async def take(self, question: Question) -> Any:
         """Return the live object that answers a question; errors as `get`."""
-        if self.snapshot.guarded and not self._lease.closed:
-            self._pass_gates(await self._runtime.lifecycle.plan(self._lease.epoch, question))
-        return await self._lease.take(question)
+        try:
+            if self.snapshot.guarded and not self._lease.closed:
+                self._pass_gates(await self._runtime.lifecycle.plan(self._lease.epoch, question))
+            return await self._lease.take(question)
+        except PointsmanError as error:
+            self.refusal = error
+            raise
 
     def explain(
         self, domain: str, key: str, *, provider: str | None = None, requires: Collection[str] = ()
@@ -156,9 +160,8 @@ class Components:
     def _pass_gates(self, plan: Plan) -> None:
         """Refuse what is paused or draining, here or beneath; what is isolated; and what is too stale."""
         for part in plan.closure():
-            for gates in self.snapshot.gates:
-                if (found := gates.get(part.component)) and (gate := found.strictest(self._tenant_id)):
-                    raise refusal(part.component, gate, self._runtime.now())
+            if gate := strictest(self.snapshot.gates, part.component, self._tenant_id):
+                raise refusal(part.component, gate, self._runtime.now())
             policy = self.snapshot.catalog.policy(part.component)
             if policy.isolated and not self.vouched:
                 raise TenantError(

@@ -50,10 +50,15 @@ class GatesOfComponent:
     everyone: tuple[Gate, ...] = ()
     tenants: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
 
-    def strictest(self, tenant: str | None) -> Gate | None:
-        """Return the gate that counts for a tenant, or ``None``."""
-        own = self.tenants.get(tenant, ()) if tenant is not None else ()
-        return max((*self.everyone, *own), key=lambda gate: gate.strictness, default=None)
+    def of(self, tenant: str | None) -> tuple[Gate, ...]:
+        """Return the gates that concern a tenant, or who asks without one."""
+        return self.everyone + (self.tenants.get(tenant, ()) if tenant is not None else ())
+
+
+def strictest(sources: Iterable[Gates], component: Component[Any], tenant: str | None) -> Gate | None:
+    """Return the gate that counts for a tenant, whoever ordered it, or ``None``."""
+    found = [gate for gates in sources if component in gates for gate in gates[component].of(tenant)]
+    return max(found, key=lambda gate: gate.strictness, default=None)
 
 
 def gates_of(orders: Iterable[tuple[str, Order]]) -> Gates:

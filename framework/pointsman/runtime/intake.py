@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from pointsman.errors import ManifestError, PointsmanError, PreflightFailed
 from pointsman.lifecycle.swap import Swap, proofs
 from pointsman.resolution.decision import Question
 from pointsman.resolution.resolver import resolve_in
-from pointsman.resolution.selection import Choices, Selection, Split
+from pointsman.resolution.selection import Choices, Selection, Selections, Split
 from pointsman.runtime.requirements import Requirements, check_manifest_selections
+from pointsman.runtime.snapshot import choices_of, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +43,7 @@ class Intake:
     def __init__(self, points: Points, requirements: Requirements) -> None:
         self._points = points
         self._requirements = requirements
+        self._own: Orders = {}
         self.catalog_stands = True
 
     def take_control(self, control: Control) -> Awaitable[None]:
@@ -57,10 +57,11 @@ class Intake:
 
     def take_overrides(self, orders: Orders) -> Awaitable[None]:
         """Put this replica's own orders in force, instead of those before; as `take_control`."""
+        self._own = orders
         self._points.change(
             lambda inputs: replace(inputs, overrides=_joined(_only_gates(orders), _only_uses(inputs.overrides)))
         )
-        return self._points.take(lambda inputs: replace(inputs, overrides=orders), strict=False)
+        return self._points.take(lambda inputs: replace(inputs, overrides=self._own), strict=False)
 
     async def take_manifest(self, manifest: ManifestInput, *, by_fallback: bool = False) -> None:
         """Validate, warm and bind a manifest.
@@ -87,11 +88,10 @@ class Intake:
         Raises:
             ManifestError: It could not.
         """
-        inputs = self._points.inputs
-        control = msgspec.structs.replace(inputs.control, orders=dict(orders)) if inputs.control else None
-        catalog = self._points.made_of(
-            replace(inputs, manifest=manifest, control=control), self._points.snapshot
-        ).catalog
+        snapshot = self._points.snapshot
+        base = self._points.made_of(replace(self._points.inputs, manifest=manifest), snapshot).catalog
+        live = in_force(orders, snapshot.expired, self._points.time())
+        catalog = replace(base, control=choices_of(live))
         with _refusing(manifest):
             check_manifest_selections(catalog)
             self._requirements.check(catalog)
@@ -151,12 +151,18 @@ def _refusing(manifest: ManifestInput) -> Iterator[None]:
 def _ordered(
     base: Catalog, component: Component[Any], selection: Selection, tenants: tuple[str, ...] | None
 ) -> Catalog:
-    everyone, named = dict(base.control.everyone), dict(base.control.tenants)
+    """Put a selection above all others, so that it is what is proved, whatever stands above it when it is ordered."""
+    everyone, named = dict(base.replica.everyone), dict(base.replica.tenants)
     if tenants is None:
         everyone[component] = selection
+        named = {tenant: _without(own, component) for tenant, own in named.items()}
     for tenant in tenants or ():
         named[tenant] = {**named.get(tenant, {}), component: selection}
-    return replace(base, control=Choices(everyone, named))
+    return replace(base, replica=Choices(everyone, named))
+
+
+def _without(selections: Selections, component: Component[Any]) -> Selections:
+    return {name: selection for name, selection in selections.items() if name != component}
 
 
 def _only_gates(orders: Orders) -> Orders:

@@ -7,12 +7,17 @@ package that somebody else installed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from pointsman.declarations import Candidate
+from pointsman.declarations import Candidate, marks_of
 from pointsman.errors import PointsmanError
+from pointsman.resolution.eligibility import Environment, barrier_here, this_environment
 from pointsman.runtime.inclusion import collect
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUPS = (
     "pointsman.candidates",
@@ -39,26 +44,29 @@ class Plugin:
 
 def installed_plugins() -> tuple[Plugin, ...]:
     """Load every entry point of `GROUPS`, in the order of groups, packages and names. Blocks: it reads and imports."""
-    from importlib.metadata import EntryPoint, entry_points
+    from importlib.metadata import entry_points
 
-    def place(point: EntryPoint) -> tuple[str, str]:
-        return point.dist.name if point.dist else "", point.name
-
-    return tuple(_loaded(point) for group in GROUPS for point in sorted(entry_points(group=group), key=place))
+    here = this_environment()
+    return tuple(_loaded(point, here) for group in GROUPS for point in sorted(entry_points(group=group), key=_place))
 
 
-def _loaded(point: object) -> Plugin:
-    from importlib.metadata import EntryPoint
+def _place(point: EntryPoint) -> tuple[str, str]:
+    return point.dist.name if point.dist else "", point.name
 
-    assert isinstance(point, EntryPoint)
-    package = point.dist.name if point.dist else ""
+
+def _loaded(point: EntryPoint, here: Environment) -> Plugin:
+    """Return what an entry point brought, each part of it readable, or why it brought nothing."""
+    package, name = _place(point)
+    plugin = Plugin(point.group, name, point.value, package)
     try:
         candidates = tuple(_candidates(point.load()))
+        for candidate in candidates:
+            barrier_here(candidate, here)
     except PointsmanError as error:
-        return Plugin(point.group, point.name, point.value, package, error=error.message)
+        return replace(plugin, error=error.message)
     except Exception as error:  # noqa: BLE001 - the boundary around somebody else's package
-        return Plugin(point.group, point.name, point.value, package, error=f"{type(error).__name__}: {error}")
-    return Plugin(point.group, point.name, point.value, package, candidates)
+        return replace(plugin, error=f"{type(error).__name__}: {error}")
+    return replace(plugin, candidates=candidates)
 
 
 def _candidates(found: object) -> Iterator[Candidate]:
@@ -67,7 +75,7 @@ def _candidates(found: object) -> Iterator[Candidate]:
         yield from collect([found]).candidates
     elif isinstance(found, Iterable):
         yield from collect(found).candidates
-    elif callable(found) and not hasattr(found, "__pointsman_candidates__"):
+    elif callable(found) and not marks_of(found):
         yield from _candidates(found())
     else:
         yield from collect([found]).candidates

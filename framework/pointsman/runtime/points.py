@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from pointsman.lifecycle.swap import Proposal
+from pointsman.manifests.schema import Order
 from pointsman.resolution.decision import Question, outage_of
 from pointsman.runtime.inputs import Inputs
 from pointsman.runtime.snapshot import Snapshot, snapshot_of
 
 if TYPE_CHECKING:
+    from pointsman.declarations import Component
     from pointsman.lifecycle.identity import Plan
     from pointsman.lifecycle.keeper import Failure
     from pointsman.lifecycle.manager import LifecycleManager
@@ -51,6 +54,7 @@ class Points:
         """Let instances follow the snapshot from now on."""
         self._lifecycle = lifecycle
         lifecycle.on_failure = self._failed
+        lifecycle.overriding = self.overriding
 
     @property
     def lifecycle(self) -> LifecycleManager:
@@ -69,7 +73,7 @@ class Points:
         """Return the snapshot that decides now; the first to look past ``valid_until`` makes the next one."""
         ends = self.snapshot.valid_until
         if ends is not None and self.time() >= ends:
-            self.change(lambda inputs: inputs)
+            self.change(self._without_ended_outages)
         return self.snapshot
 
     def change(self, make: Callable[[Inputs], Inputs]) -> None:
@@ -107,6 +111,16 @@ class Points:
 
         return propose
 
+    def overriding(self, component: Component[Any], provider: str, tenant: str | None) -> Callable[[], Proposal]:
+        """Return what proposes one more order that reaches this replica only."""
+        order = Order(op=uuid4().hex, kind="use", tenants="*" if tenant is None else (tenant,), value=provider, cseq=0)
+
+        def change(inputs: Inputs) -> Inputs:
+            kept = [one for one in inputs.overrides.get(str(component), ()) if one.tenants != order.tenants]
+            return replace(inputs, overrides={**inputs.overrides, str(component): (*kept, order)})
+
+        return self.proposing(change)
+
     def _commit(self, snapshot: Snapshot) -> None:
         self.inputs, self.snapshot = snapshot.inputs, snapshot
         self.resolver.show(snapshot.catalog)
@@ -116,8 +130,19 @@ class Points:
         if self.snapshot.catalog.policy(plan.component).on_unhealthy != "next":
             return
         outage = outage_of(self.snapshot.catalog, plan.resolution.candidate, plan.question.tenant)
-        until = self.time() + timedelta(seconds=max(failure.until - self.lifecycle.clock(), 0.0))
-        self.change(lambda inputs: replace(inputs, outages={**inputs.outages, outage: until}))
+        left_s = failure.until - self.lifecycle.surroundings.clock()
+        until = self.time() + timedelta(seconds=max(left_s, 0.0))
+
+        def change(inputs: Inputs) -> Inputs:
+            others = self._without_ended_outages(inputs).outages
+            return replace(inputs, outages={**others, outage: until})
+
+        self.change(change)
+
+    def _without_ended_outages(self, inputs: Inputs) -> Inputs:
+        now = self.time()
+        lasting = {outage: until for outage, until in inputs.outages.items() if until > now}
+        return inputs if len(lasting) == len(inputs.outages) else replace(inputs, outages=lasting)
 
 
 def _wall_time() -> datetime:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from pointsman.errors import (
     ConfigurationError,
     DanglingSelection,
-    NoEligibleCandidate,
+    OrderUnavailable,
     PointsmanError,
     ResolutionError,
     UnknownComponent,
 )
-from pointsman.lifecycle.planning import NotLoaded, Planner
+from pointsman.lifecycle.planning import NotLoaded, Planner, is_registered
 from pointsman.resolution.catalog import ORDER_LAYERS, Catalog
 from pointsman.resolution.decision import Question
 from pointsman.resolution.narration import known_components
@@ -56,20 +56,18 @@ class Requirements:
         self._required += tuple(Required(use, where) for use, where in uses)
 
     def check(self, catalog: Catalog) -> None:
-        """Refuse a catalog under which something required resolves for nobody.
+        """Refuse a catalog under which something required resolves for nobody, or stands on itself.
 
         Raises:
+            ConfigurationError: A factory cannot be read, or there is a cycle; tells its path.
             UnknownComponent: Nothing is registered for it.
             ResolutionError: No candidate may serve anybody.
         """
+        self._check_declarations(catalog)
         check_required(catalog, (*self._required, *required_by_factories(catalog, self._planner)))
 
-    def check_declarations(self, catalog: Catalog) -> None:
-        """Refuse candidates whose factories cannot be read, or that stand on themselves, as far as they are loaded.
-
-        Raises:
-            ConfigurationError: There is one; tells why, or the path of the cycle.
-        """
+    def _check_declarations(self, catalog: Catalog) -> None:
+        """Refuse candidates whose factories cannot be read, or that stand on themselves, as far as they are loaded."""
         for candidate in _loaded(catalog):
             question = Question(candidate.component, provider=candidate.provider)
             try:
@@ -89,7 +87,7 @@ def check_required(catalog: Catalog, required: Iterable[Required]) -> None:
     """
     for requirement in required:
         use = requirement.use
-        if not catalog.candidates.of(use.component) and use.component not in catalog.replaced:
+        if not is_registered(catalog, use.component):
             raise UnknownComponent(
                 f"nothing is registered for {use.component}.",
                 hint=f"asked by {requirement.where}. {known_components(catalog, str(use.component))}",
@@ -103,8 +101,10 @@ def _check_for_somebody(catalog: Catalog, requirement: Required) -> None:
     for tenant in (None, *catalog.tenants()):
         try:
             resolve_in(catalog, Question(use.component, tenant, use.provider, use.requires))
-        except NoEligibleCandidate as error:
+        except ResolutionError as error:
             refused = refused or error
+        except OrderUnavailable:
+            return  # its order decides, and is judged with the orders
         else:
             return
     if refused is not None:

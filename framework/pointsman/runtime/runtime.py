@@ -15,15 +15,13 @@ from os import PathLike
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, Unpack
-from uuid import uuid4
 
 from pointsman.adapters.candidates import SHIPPED
 from pointsman.declarations import Component, Use
 from pointsman.errors import ReadOnlyReplica
-from pointsman.lifecycle.manager import LifecycleManager, Surroundings
+from pointsman.lifecycle.manager import LifecycleManager
 from pointsman.lifecycle.settings import LifecycleSettings
-from pointsman.lifecycle.swap import Swap
-from pointsman.manifests.schema import Order
+from pointsman.lifecycle.surroundings import Surroundings
 from pointsman.observability.events import Events
 from pointsman.observability.scrubbing import Scrubber
 from pointsman.resolution.resolver import Asked, Resolver, explain_in, question_of
@@ -131,11 +129,11 @@ class Runtime:
         async with self._starting:
             if self.state != "starting":
                 return
-            catalog = self.snapshot.catalog
-            self.requirements.check_declarations(catalog)
-            self.requirements.check(catalog)
-            if questions := to_prewarm(catalog):
-                await self.points.take(lambda inputs: inputs, strict=True, prove=lambda _: questions)
+            if self.catalog_stands:  # else what makes it stand is checked, and warmed, as it is taken
+                catalog = self.snapshot.catalog
+                self.requirements.check(catalog)
+                if questions := to_prewarm(catalog):
+                    await self.points.take(lambda inputs: inputs, strict=True, prove=lambda _: questions)
             self.state = "serving"
 
     async def stop(self) -> None:
@@ -210,7 +208,7 @@ class Runtime:
         elif reach == "fleet":
             raise ReadOnlyReplica("No control is attached, so the fleet is out of reach.", hint='Say reach="replica".')
         else:
-            await self._swap_here(component, provider, tenant)
+            await self.lifecycle.swap(domain, key, provider=provider, tenant=tenant)
 
     async def rotate(self, secrets: Iterable[str]) -> None:
         """Make anew everything that stands on these secrets, and bind it once it is well.
@@ -218,8 +216,8 @@ class Runtime:
         Raises:
             LifecycleError: Something live cannot be made with the new value; the old serves on.
         """
-        self.secrets.rotate(secrets)
-        await self.points.take(lambda inputs: replace(inputs, settings=replace(inputs.settings)), strict=True)
+        with self.secrets.rotating(secrets):
+            await self.points.take(lambda inputs: replace(inputs, settings=replace(inputs.settings)), strict=True)
 
     # --- within ---
 
@@ -237,7 +235,11 @@ class Runtime:
 
     def _manager(self) -> LifecycleManager:
         surroundings = Surroundings(
-            secrets=self.secrets, secret_epoch=self.secrets.epoch, scrub=self.scrubber.scrub, tell=self.events.tell
+            secrets=self.secrets,
+            secret_epoch=self.secrets.epoch,
+            scrub=self.scrubber.scrub,
+            environ=self.environ,
+            tell=self.events.tell,
         )
         limits = self.settings.section(LifecycleSettings).limits()
         manager = LifecycleManager(self.resolver, limits=limits, surroundings=surroundings)
@@ -247,12 +249,3 @@ class Runtime:
     def _registrations_changed(self) -> None:
         settings, registrations = self._contribution(), self.resolver.registrations
         self.points.change(lambda inputs: replace(inputs, registrations=registrations, settings=settings))
-
-    async def _swap_here(self, component: Component[Any], provider: str, tenant: str | None) -> None:
-        order = Order(op=uuid4().hex, kind="use", tenants="*" if tenant is None else (tenant,), value=provider, cseq=0)
-
-        def change(inputs: Inputs) -> Inputs:
-            kept = [one for one in inputs.overrides.get(str(component), ()) if one.tenants != order.tenants]
-            return replace(inputs, overrides={**inputs.overrides, str(component): (*kept, order)})
-
-        await self.lifecycle.perform(Swap(component, provider, tenant), self.points.proposing(change))

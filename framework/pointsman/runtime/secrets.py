@@ -6,7 +6,8 @@ scrubbed of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -47,17 +48,24 @@ class SecretReader:
         self._ttl_s = ttl_s
         self._kept: dict[str, _Kept] = {}
         self._epochs: dict[str, int] = {}
+        self._rotations = 0
         self.lifecycle: LifecycleManager | None = None
 
     def epoch(self, name: str) -> int:
-        """Return how often a secret was rotated; part of the identity of what names it."""
+        """Return the number of a secret's last rotation; part of the identity of what names it."""
         return self._epochs.get(name, 0)
 
-    def rotate(self, names: Iterable[str]) -> None:
-        """Forget values, and make everything that names them another identity."""
-        for name in names:
-            self._epochs[name] = self.epoch(name) + 1
-            self._kept.pop(name, None)
+    @contextmanager
+    def rotating(self, names: Iterable[str]) -> Iterator[None]:
+        """Forget values, and make everything that names them another identity; not so if the block fails."""
+        before = {name: self.epoch(name) for name in names}
+        self._rotations += 1
+        self._number(dict.fromkeys(before, self._rotations))
+        try:
+            yield
+        except BaseException:
+            self._number(before)
+            raise
 
     async def get(self, name: str) -> str:
         """Return the current value of a secret.
@@ -69,10 +77,17 @@ class SecretReader:
         kept = self._kept.get(name)
         if kept is not None and self._clock() < kept.until:
             return kept.value
+        epoch = self.epoch(name)
         value = await self._read(name)
         self._remember(value)
-        self._kept[name] = _Kept(value, self._clock() + self._ttl_s)
+        if self.epoch(name) == epoch:  # else it may have been read before the rotation
+            self._kept[name] = _Kept(value, self._clock() + self._ttl_s)
         return value
+
+    def _number(self, epochs: Mapping[str, int]) -> None:
+        self._epochs.update(epochs)
+        for name in epochs:
+            self._kept.pop(name, None)
 
     async def _read(self, name: str) -> str:
         if self.lifecycle is None:

@@ -6,7 +6,7 @@ candidates. A request compares the clock with ``valid_until`` and with nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -61,9 +61,7 @@ def snapshot_of(
         next_serial: Called once, if the catalog differs.
     """
     expired = _expired(inputs, now, before)
-    control = list(_in_force(inputs.control.orders if inputs.control else {}, expired))
-    gating = list(_in_force(inputs.gating.orders if inputs.gating else {}, expired))
-    own = list(_in_force(inputs.overrides, expired))
+    control, gating, own = (in_force(orders, expired, now) for orders in _orders(inputs))
     catalog = _catalog(inputs, now, before, choices_of(control), choices_of(own), environment, next_serial)
     gates = tuple(gates for gates in (gates_of(gating), gates_of(own)) if gates)
     version = inputs.manifest.version if inputs.manifest else 0
@@ -153,25 +151,28 @@ def _outages(inputs: Inputs, now: datetime, old: Catalog | None) -> frozenset[Ou
 def _expired(inputs: Inputs, now: datetime, before: Snapshot | None) -> frozenset[str]:
     """Return the operations whose orders have ended; each is latched until its order is gone."""
     known = before.expired if before else frozenset()
-    present = [
-        order
-        for orders in (
-            inputs.control.orders if inputs.control else {},
-            inputs.gating.orders if inputs.gating else {},
-            inputs.overrides,
-        )
-        for given in orders.values()
+    present = (order for orders in _orders(inputs) for given in orders.values() for order in given)
+    return frozenset(order.op for order in present if order.until and (order.until <= now or order.op in known))
+
+
+def _orders(inputs: Inputs) -> tuple[Orders, Orders, Orders]:
+    """Return the orders whose uses count, those whose gates count, and this replica's own."""
+    control, gating = inputs.control, inputs.gating
+    return control.orders if control else {}, gating.orders if gating else {}, inputs.overrides
+
+
+def in_force(orders: Orders, expired: Collection[str], now: datetime) -> list[tuple[str, Order]]:
+    """Return the orders that have not ended, each with its component's name.
+
+    Args:
+        expired: Operations whose orders were seen to end, whatever the clock says now.
+    """
+    return [
+        (name, order)
+        for name, given in orders.items()
         for order in given
-        if order.until is not None
+        if order.op not in expired and (order.until is None or order.until > now)
     ]
-    return frozenset(order.op for order in present if order.op in known or (order.until and order.until <= now))
-
-
-def _in_force(orders: Orders, expired: frozenset[str]) -> Iterator[tuple[str, Order]]:
-    for name, given in orders.items():
-        for order in given:
-            if order.op not in expired:
-                yield name, order
 
 
 def _first_end(orders: list[tuple[str, Order]], outages: Mapping[Outage, datetime], now: datetime) -> datetime | None:

@@ -1,0 +1,44 @@
+"""What the lifecycle is given of the world, each part replaceable in a test.
+
+Values only: secrets, variables, clocks, timers and a listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+from pointsman.resolution.template import SecretSource
+
+
+def _later(delay_s: float, call: Callable[..., object], *given: object) -> None:
+    asyncio.get_running_loop().call_later(delay_s, call, *given)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The world around instances.
+
+    Attributes:
+        secrets: Where ``${secret:}`` is read; ``None`` where none may be used.
+        secret_epoch: The number of a secret's last rotation.
+        scrub: Takes resolved secrets out of a message.
+        environ: Variables for ``${env:}``.
+        clock: Monotonic seconds.
+        now: Wall time, aware UTC.
+        later: Calls a function on the loop after some seconds: ``later(30.0, function, argument)``.
+        tell: Who hears of lives: ``tell("instance-made", component=…, …)``; must not raise.
+    """
+
+    secrets: SecretSource | None = None
+    secret_epoch: Callable[[str], int] = lambda _name: 0
+    scrub: Callable[[str], str] = str
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Callable[[], float] = monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    later: Callable[..., object] = _later
+    tell: Callable[..., None] = lambda _event, **_fields: None
