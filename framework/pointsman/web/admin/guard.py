@@ -1,117 +1,74 @@
-"""What a request must be before an operator's route sees it: to an allowed host, by a known caller, in the right form.
+"""What a request must be before an operator's route sees it: to an allowed host, from our own pages, in the right form.
 
-The steps, in order: host, caller, role, origin, media type. Each refuses with the status that its own rule names.
-Anonymous denials write no object: one line a second in the log, with the number of those left out.
+One rule each, over headers as they came: a header that comes twice is never one of them. Each refusal has the status
+that its rule names. Who asks is not judged here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
-
-from pointsman.errors import IdentityError, UnsupportedMediaType
+from pointsman.errors import UnsupportedMediaType
+from pointsman.web.problems import TYPE_PREFIX, Problem
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Scope
 
-    from pointsman.web.admin.authentication import Caller, Gatekeeper
     from pointsman.web.admin.settings import AdminSettings
 
-DENIALS_APART_S = 1.0
+FOREIGN_HOST = Problem(
+    421, "Misdirected request", "foreign-host", TYPE_PREFIX + "foreign-host",
+    "This service does not answer operators under that host.",
+)  # fmt: skip
+FOREIGN_ORIGIN = Problem(
+    403, "Forbidden", "foreign-origin", TYPE_PREFIX + "foreign-origin",
+    "A page of another origin may not ask in an operator's name.",
+)  # fmt: skip
 
 
-class Guard:
-    """Lets operators in.
-
-    Args:
-        settings: Hosts and origins.
-        gatekeeper: Tells who asks.
-        tell: Told of denials.
-        clock: Monotonic seconds.
-    """
-
-    def __init__(
-        self, settings: AdminSettings, gatekeeper: Gatekeeper, tell: Callable[..., None], clock: Callable[[], float]
-    ) -> None:
-        self._settings = settings
-        self._gatekeeper = gatekeeper
-        self._tell = tell
-        self._denials = Denials(tell, clock)
-
-    async def admitted(self, request: Request, *, changes: bool) -> Caller:
-        """Return the caller of a request that may go on.
-
-        Raises:
-            IdentityError: Nobody known (401), or one who may not do this (403).
-            HTTPException: Another host (421) or origin (403).
-            UnsupportedMediaType: A command that is not JSON.
-        """
-        self._check_host(request)
-        try:
-            caller = await self._gatekeeper.caller(request.headers)
-        except IdentityError as error:
-            self._denials.count(request.scope["path"], error)
-            raise
-        if changes:
-            try:
-                self._check_command(request, caller)
-            except (IdentityError, HTTPException, UnsupportedMediaType) as error:
-                self._tell("admin.refused", who=caller.name, path=request.scope["path"], error=str(error))
-                raise
-        return caller
-
-    def _check_command(self, request: Request, caller: Caller) -> None:
-        if caller.role != "operator":
-            raise IdentityError(f"{caller.name} may look, and change nothing.", status=403)
-        self._check_origin(request)
-        check_media_type(request)
-
-    def _check_host(self, request: Request) -> None:
-        allowed = self._settings.allowed_hosts
-        if allowed and _host(request) not in allowed:
-            raise HTTPException(421, "This service does not answer operators under that host.")
-
-    def _check_origin(self, request: Request) -> None:
-        origin = request.headers.get("origin")
-        if origin is None or origin in self._settings.allowed_origins:
-            return
-        if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-            raise HTTPException(403, "A page of another origin may not send commands.")
+def forbidden(detail: str) -> Problem:
+    """Return the problem of someone who is known, and may not."""
+    return Problem(403, "Forbidden", "forbidden", TYPE_PREFIX + "forbidden", detail)
 
 
-def check_media_type(request: Request) -> None:
+def refused(scope: Scope, settings: AdminSettings) -> Problem | None:
+    """Return why a request is turned away before anybody asks who sends it; ``None``: it is not."""
+    hosts = _values(scope, b"host")
+    if settings.allowed_hosts and not (len(hosts) == 1 and _is_allowed(hosts[0], settings.allowed_hosts)):
+        return FOREIGN_HOST
+    origins = _values(scope, b"origin")
+    if origins and not (len(origins) == 1 and _is_own(origins[0], hosts, scope, settings.allowed_origins)):
+        return FOREIGN_ORIGIN
+    return None
+
+
+def check_media_type(scope: Scope) -> None:
     """Refuse a command that is not JSON: a form of another page could send anything else.
 
     Raises:
         UnsupportedMediaType: It is not.
     """
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != "application/json":
-        raise UnsupportedMediaType(f"Expected Content-Type: application/json, found {given!r:.80}.")
+    given = _values(scope, b"content-type")
+    kind = given[0].partition(";")[0].strip().lower() if len(given) == 1 else ""
+    if kind != "application/json":
+        raise UnsupportedMediaType(f"Expected Content-Type: application/json, found {kind!a:.80}.")
 
 
-def _host(request: Request) -> str:
-    return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+def _is_allowed(host: str, allowed: Sequence[str]) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return any(one.lower() in {name, host.lower()} for one in allowed)
 
 
-@dataclass(slots=True)
-class Denials:
-    """Counts anonymous denials, and tells of them at most once in `DENIALS_APART_S`."""
+def _is_own(origin: str, hosts: Sequence[str], scope: Scope, allowed: Sequence[str]) -> bool:
+    """Tell whether a page is ours, or allowed; behind a proxy that ends TLS it is https although the request is not."""
+    own = {f"{scheme}://{host}" for scheme in ("https", scope.get("scheme", "http")) for host in hosts}
+    return origin.lower() in {one.lower() for one in (*own, *allowed)}
 
-    tell: Callable[..., None]
-    clock: Callable[[], float]
-    _told_at: float = float("-inf")
-    _left_out: int = 0
 
-    def count(self, path: str, error: IdentityError) -> None:
-        """One more was turned away."""
-        now = self.clock()
-        if now - self._told_at < DENIALS_APART_S:
-            self._left_out += 1
-            return
-        self.tell("admin.denied", path=path[:200], error=error.message, left_out=self._left_out)
-        self._told_at, self._left_out = now, 0
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for key, value in scope["headers"] if key == name]

@@ -53,6 +53,14 @@ class SwapOrder(TimedOrder):
     force: bool = False
 
 
+class RefreshOrder(BaseModel):
+    """What may be said with a refresh."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One route that changes something.
