@@ -7,7 +7,7 @@ started again after it has ended, with a new runtime each time.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -67,6 +67,7 @@ class Pointsman(Router):
         self._assembly: Assembly | None = None
         self._life = Life(self._live)
         self._has_lifespan = False
+        self._close_operators: Callable[[], Awaitable[None]] | None = None
         self.include(*include)
 
     @property
@@ -119,7 +120,9 @@ class Pointsman(Router):
             return None
         from pointsman.web.admin.application import Admin
 
-        return Operators(settings.path, Admin(assembly.runtime, settings, fleet=lambda: assembly.fleet))
+        admin = Admin(assembly.runtime, settings, fleet=lambda: assembly.fleet, prompt=assembly.prompt)
+        self._close_operators = admin.aclose
+        return Operators(settings.path, admin)
 
     def _refuse_late(self, what: str) -> None:
         if self._assembly is not None or (self._runtime is not None and what.startswith("include")):
@@ -146,6 +149,8 @@ class Pointsman(Router):
         try:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(observed(assembly, os.environ))
+                if self._close_operators is not None:
+                    stack.push_async_callback(self._close_operators)
                 if assembly.runtime.settings.section(ControlSettings).store:
                     assembly.fleet = await stack.enter_async_context(_fleet(assembly.runtime))
                 stack.push_async_callback(assembly.runtime.stop)  # also what a start that fails has made
