@@ -5,7 +5,7 @@ Pure: what a draft follows and what time it is are arguments. Nothing here signs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -129,16 +129,16 @@ def approved_as(release: Release, name: str) -> Approved:
     )
 
 
-def differences(old: Manifest, new: Manifest) -> list[dict[str, Any]]:
+def differences(old: Manifest, new: Manifest, ignored: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return what changed from one manifest to another: ``{"path", "before", "after"}``, by path.
 
-    A candidate is known by its name, not by its place in the list.
+    A candidate is known by its name, not by its place in the list. ``ignored`` paths are left out.
     """
     before, after = _flat(old), _flat(new)
     return [
         {"path": path, "before": before.get(path), "after": after.get(path)}
         for path in dict.fromkeys((*before, *after))
-        if before.get(path) != after.get(path)
+        if path not in ignored and before.get(path) != after.get(path)
     ]
 
 

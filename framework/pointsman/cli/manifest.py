@@ -157,9 +157,11 @@ def diff(old: Source, new: Source, *, as_json: AsJson = False) -> None:
     """Show what changed from one manifest to another."""
     with answering(as_json=as_json):
         from pointsman.cli.drafts import differences
+        from pointsman.cli.files import is_source
         from pointsman.cli.packing import any_manifest
 
-        found = differences(any_manifest(old), any_manifest(new))
+        undated = ("issued_at", "expires") if is_source(old) or is_source(new) else ()
+        found = differences(any_manifest(old), any_manifest(new), undated)
         say(found, "\n".join(map(_changed, found)) or "No difference.", as_json=as_json)
 
 

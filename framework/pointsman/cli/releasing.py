@@ -23,6 +23,7 @@ from pointsman.manifests.envelope import digest_of, sign_document
 from pointsman.manifests.release import take
 from pointsman.manifests.schema import Approved, Manifest
 from pointsman.manifests.verification import verify_manifest
+from pointsman.resolution.template import expand
 from pointsman.stores.store import open_store
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from pointsman.manifests.keys import SigningKey
     from pointsman.manifests.schema import Release
     from pointsman.manifests.trust import Trust
-    from pointsman.stores.store import Store
+    from pointsman.resolution.template import expand
+from pointsman.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,9 @@ def _store_of(reference: str) -> str:
     from pointsman.cli.applications import runtime_of
     from pointsman.control.settings import ControlSettings
 
-    settings = runtime_of(reference).settings.section(ControlSettings)
-    url = settings.releases or settings.store
+    runtime = runtime_of(reference)
+    settings = runtime.settings.section(ControlSettings)
+    url = expand(settings.releases or settings.store, env=runtime.environ, where="control.releases")
     if not url:
         raise ConfigurationError(
             "Expected a store for releases, found none in the settings.", hint="Say it: --store gs://bucket/prefix"

@@ -45,7 +45,7 @@ def explanation_text(facts: Facts) -> str:
                 catalog_serial=facts["catalog"],
             )
         )
-    except (KeyError, TypeError, ConfigurationError) as error:
+    except (AttributeError, KeyError, TypeError, ConfigurationError) as error:
         raise ProviderError(f"Expected an explanation, found another answer ({type(error).__name__}).") from error
 
 

@@ -21,6 +21,7 @@ from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
 from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NotFound, PointsmanError
+from pointsman.resolution.template import expand
 from pointsman.stores.settings import StoreSettings
 from pointsman.stores.store import open_store
 
@@ -90,8 +91,9 @@ async def standpoint(runtime: Runtime) -> AsyncGenerator[Standpoint]:
     """
     settings, of_stores = _control(runtime), runtime.settings.section(StoreSettings)
     clock = SystemClock()
-    heads = open_store(settings.store, settings=of_stores)
-    releases = open_store(settings.releases, settings=of_stores) if settings.releases else heads
+    heads = open_store(expand(settings.store, env=runtime.environ, where="control.store"), settings=of_stores)
+    url = expand(settings.releases, env=runtime.environ, where="control.releases")
+    releases = open_store(url, settings=of_stores) if url else heads
     try:
         ground = Ground(
             heads=heads,
