@@ -39,14 +39,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The reference service, served for a developer; gives the process, and the variables that lead to it."""
-    with running("serve", "--dev", "--port", "0", folder=folder) as process:
+    with running("serve", "--dev", "--port", "0", "--json", folder=folder) as process:
+        assert process.stdout is not None
         assert process.stderr is not None
-        url = process.stderr.readline().removeprefix("Serving ").strip()
-        token = process.stderr.readline().rpartition(" ")[2].strip()
+        place = json.loads(process.stdout.readline())
         for line in process.stderr:
             if "startup complete" in line:
                 break
-        yield process, {"POINTSMAN_URL": url, "POINTSMAN_TOKEN": token}
+        yield process, {"POINTSMAN_URL": place["url"], "POINTSMAN_TOKEN": place["token"]}
 
 
 def test_the_shell_is_told_the_same_here_and_there(

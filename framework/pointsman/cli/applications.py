@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,11 +27,15 @@ def runtime_of(reference: str) -> Runtime:
     Raises:
         ConfigurationError: There is no such application, or something in it or in its settings is wrong.
     """
-    application = load_application(reference) if reference or has_default() else None
-    if application is not None:
-        _ = application.assembly  # routes say what is required
+    if reference or has_default():
+        application = load_application(reference)
+        _ = application.assembly  # its routes say what is required
         return application.runtime
-    return Runtime()
+    try:
+        return Runtime()
+    except ConfigurationError as error:
+        hint = "No application was named, so the settings stand alone: --app module:name"
+        raise ConfigurationError(error.message, hint=" ".join(filter(None, (error.hint, hint)))) from error
 
 
 def load_application(reference: str) -> Pointsman:
@@ -54,12 +57,8 @@ def load_application(reference: str) -> Pointsman:
 
 
 def has_default() -> bool:
-    """Tell whether the application that is meant where none is named is there."""
-    look_here()
-    try:
-        return find_spec(DEFAULT.partition(":")[0]) is not None
-    except ModuleNotFoundError:
-        return False
+    """Tell whether the application that is meant where none is named lies in the working directory."""
+    return Path("app", "main.py").is_file()
 
 
 def look_here() -> None:

@@ -1,6 +1,7 @@
 """``pointsman head``, ``remote-sync`` and ``remote-status``: the fleet's store, seen from a replica's place.
 
-``head adopt`` needs the control key. The others write nothing.
+``head adopt`` needs the control key. The others write nothing; only ``remote-sync --watch`` is a replica like any
+other, and adopts releases where settings give it that key.
 """
 
 from __future__ import annotations
@@ -102,7 +103,11 @@ def remote_sync(
                         say(facts, _converged(facts), as_json=False)
                 return True
 
-        if not finish(work):
+        try:
+            good = finish(work)
+        except KeyboardInterrupt:
+            good = watch
+        if not good:
             raise typer.Exit(REFUSED)
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli.answering import answering, finish, note
-from pointsman.cli.options import App
+from pointsman.cli.answering import answering, finish, note, say_json
+from pointsman.cli.options import App, AsJson
 
 _ON_CLOUD_RUN = "K_SERVICE"
 
@@ -21,12 +21,13 @@ def serve(
         bool, typer.Option("--dev", help="On the loopback, with an operator's token that is good there alone.")
     ] = False,
     reference: App = "",
+    as_json: AsJson = False,
 ) -> None:
     """Serve the application until SIGTERM or Ctrl-C.
 
-    Requests under way then have 7 seconds to finish.
+    Requests under way then have 7 seconds to finish. With --json one line says where: {"url", "token"}.
     """
-    with answering():
+    with answering(as_json=as_json):
         from pointsman.cli.applications import load_application
         from pointsman.cli.loopback import loopback_operator
         from pointsman.cli.server import LOOPBACK, listening, url_of
@@ -44,9 +45,11 @@ def serve(
             undo = configure_logging(settings.logging, environment=settings.environment, scrubber=runtime.scrubber)
             try:
                 bound = listening(host or ("0.0.0.0" if everywhere else LOOPBACK), port)  # noqa: S104 - Cloud Run
-                note(f"Serving {url_of(bound)}")
-                if token:
-                    note(f"Operator's token, here only: {token}")
+                if as_json:
+                    say_json({"url": url_of(bound), "token": token or None}, indent=None)
+                else:
+                    note(f"Serving {url_of(bound)}")
+                    note(f"Operator's token, good here alone: {token}" if token else "Ctrl-C ends it.")
                 finish(lambda: run(application, bound))
             finally:
                 undo()

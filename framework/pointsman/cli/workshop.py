@@ -20,7 +20,7 @@ from pointsman.cli.releasing import press, publish
 from pointsman.cli.standing import standpoint
 from pointsman.errors import ConfigurationError, Expired, NotFound
 from pointsman.manifests.drafts import Heading, draft_root
-from pointsman.manifests.envelope import sign_document
+from pointsman.manifests.envelope import digest_of, sign_document
 from pointsman.manifests.keys import SigningKey, generate, load_signing_key, save_signing_key
 from pointsman.manifests.root import ROLES
 from pointsman.manifests.schema import Audience, RoleName
@@ -106,19 +106,16 @@ class Workshop:
                 await stand.adopt(0)
 
     def _stands(self, on: Press, previous: Verified[Release]) -> bool:
-        """Tell whether the release in the store is fresh, and its manifest is ours."""
-        paper = read_paper(self._manifest)
-        entry = next((each for each in previous.document.approved if each.length == len(paper.data)), None)
+        """Tell whether the release in the store is fresh, and approves our manifest, which is fresh too."""
+        if previous.freshness is not Freshness.FRESH:
+            return False
+        data = read_paper(self._manifest).data
+        if digest_of(data) not in {entry.digest for entry in previous.document.approved}:
+            return False
         try:
-            verified = verify_manifest(paper.data, on.trust, datetime.now(UTC))
+            return verify_manifest(data, on.trust, datetime.now(UTC)).freshness is Freshness.FRESH
         except Expired:
             return False
-        return (
-            previous.freshness is Freshness.FRESH
-            and entry is not None
-            and entry.digest == verified.envelope_digest
-            and verified.freshness is Freshness.FRESH
-        )
 
     def _sign_manifest(self, version: int) -> None:
         app = read_yaml(self.checkout / SETTINGS / "app.yml")[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.cli.applications import has_default
 from tests.unit.cli.conftest import Shell
 
 
@@ -29,6 +30,19 @@ def test_what_is_no_application_is_refused(shop: Shell, shell: Shell, reference:
     assert message in said.err
 
 
-def test_the_usual_application_is_found_where_none_is_named(shop: Shell, shell: Shell) -> None:
-    Path("main_of_none.py").touch()
-    assert "adapter/cache" in shell("list").out or "selects service/rates" in shell("list").err
+def test_without_an_application_the_shipped_components_are_there(shell: Shell) -> None:
+    rows = shell("list", "--json").json
+    assert "adapter/cache" in {row["component"] for row in rows}
+
+
+def test_settings_that_want_an_application_say_how_to_name_it(shop: Shell, shell: Shell) -> None:
+    said = shell("list")
+    assert said.code == 1
+    assert "--app module:name" in said.err
+
+
+def test_the_usual_application_is_the_one_in_the_working_directory(shop: Shell, shell: Shell) -> None:
+    assert not has_default()
+    Path("app").mkdir()
+    Path("app/main.py").touch()
+    assert has_default()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.cli.watching import changes
 from tests.unit.cli.conftest import Said, Shell
 
 SOURCE = "version: {version}\naudience: {{service: shop, environment: test}}\nselections: {{service/rates: {rates}}}\n"
@@ -201,3 +202,26 @@ def test_a_store_out_of_reach_is_told_and_what_the_image_says_is_shown(fleet: Sh
     assert said.code == 0
     assert said.json["selected"] == "bank"
     assert "No head was taken" in said.err
+
+
+async def test_a_watcher_tells_every_change_and_nothing_twice() -> None:
+    fleet = Replica([{"seq": 1, "age_s": 0.1}, {"seq": 1, "age_s": 9.0}, {"seq": 2, "age_s": 0.1}])
+    told = changes(fleet, 0.001)  # type: ignore[arg-type]
+    assert await anext(told) == {"seq": 1, "age_s": 0.1}
+    assert await anext(told) == {"seq": 2, "age_s": 0.1}
+    assert fleet.refreshed == 2
+    await told.aclose()
+
+
+class Replica:
+    """Shows one status after another."""
+
+    def __init__(self, shown: list[dict[str, object]]) -> None:
+        self._shown = shown
+        self.refreshed = 0
+
+    def status(self) -> dict[str, object]:
+        return self._shown[self.refreshed]
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
