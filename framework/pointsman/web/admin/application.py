@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -18,11 +19,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pointsman.control.commands import Command, Outcome, etag
+from pointsman.control.commands import Command, Outcome, etag, operation_id
 from pointsman.declarations import component_of
 from pointsman.errors import (
     ComponentsClosed,
     ConfigurationError,
+    Conflict,
     IdentityError,
     InputError,
     LifecycleError,
@@ -31,13 +33,15 @@ from pointsman.errors import (
     NotFound,
     PointsmanError,
     ProviderError,
+    Stale,
     TenantError,
 )
 from pointsman.web.admin import looking
 from pointsman.web.admin.authentication import Caller, Gatekeeper
+from pointsman.web.admin.effects import effects_of
 from pointsman.web.admin.guard import check_media_type, forbidden, refused
 from pointsman.web.admin.operator import Alone, Operator
-from pointsman.web.admin.orders import VERBS, Order, RefreshOrder, Verb, command_of
+from pointsman.web.admin.orders import VERBS, Order, RefreshOrder, SwapOrder, Verb, command_of
 from pointsman.web.admin.queries import Query
 from pointsman.web.admin.records import Records, unknown
 from pointsman.web.admin.settings import AdminSettings
@@ -218,8 +222,9 @@ class Admin:
         command: Command | None = None
         try:
             order = cast("Order", await self._read(read, request))
-            command = self._command(verb, order, caller, request)
-            outcome = await self._carried_out(command)
+            with _fitness():
+                command = await self._command(verb, order, caller, request)
+                outcome = await self._carried_out(command, conditional="If-Match" in request.headers)
         except PointsmanError as error:
             await self._records.refused(caller, name, command, error)
             raise
@@ -250,18 +255,39 @@ class Admin:
             raise InputError("The command cannot be read.", errors=tuple(errors))
         return cast("object", value)
 
-    def _command(self, verb: Verb, order: Order, caller: Caller, request: Request) -> Command:
+    async def _command(self, verb: Verb, order: Order, caller: Caller, request: Request) -> Command:
         dry_run = Query(request.scope["query_string"], ("dry_run",)).flag("dry_run")
-        catalog = self._runtime.points.current().catalog
-        return command_of(verb, order, caller, catalog, request.headers, dry_run=dry_run)
+        headers, weighed = request.headers, isinstance(order, SwapOrder) and order.weight_bp is not None
+        incumbent = None
+        if weighed and order.reach == "fleet":
+            await self._operator.refresh()
+        if weighed and (key := headers.get("Idempotency-Key")):
+            incumbent = await self._incumbent_of(operation_id(caller.name, key))
+        snapshot = self._runtime.points.current()
+        command = command_of(verb, order, caller, snapshot.catalog, headers, dry_run=dry_run, incumbent=incumbent)
+        control = snapshot.inputs.control
+        if weighed and order.reach == "fleet" and command.if_match is None and control is not None:
+            return replace(command, if_match=etag(control.cseq))  # who serves was looked up there
+        return command
 
-    async def _carried_out(self, command: Command) -> Outcome:
+    async def _incumbent_of(self, operation: str) -> str | None:
+        """Return the incumbent of a split that was ordered under this id before: whoever tries again means the same."""
         try:
-            return await self._operator.run(command)
-        except (NoCatalog, ComponentsClosed):
-            raise
-        except NOT_FIT as error:
-            raise Unfit(error) from error
+            record = self._records.find(operation) or await self._operator.operation(operation)
+        except NotFound:
+            return None
+        value = record.begin.command.get("value")
+        found = value.get("incumbent") if isinstance(value, dict) else None
+        return found if isinstance(found, str) else None
+
+    async def _carried_out(self, command: Command, *, conditional: bool) -> Outcome:
+        operator = self._alone if command.reach == "replica" else self._operator
+        try:
+            return await operator.run(command)
+        except Stale as error:
+            if conditional:
+                raise
+            raise Conflict(error.message, hint=error.hint) from error
 
     def _answer(self, command: Command, outcome: Outcome) -> Response:
         changes = [
@@ -274,7 +300,7 @@ class Admin:
             }
             for one in outcome.changes
         ]
-        body = {
+        body: dict[str, object] = {
             "cseq": outcome.cseq,
             "operation": outcome.operation,
             "local": outcome.local,
@@ -282,6 +308,8 @@ class Admin:
             "bound_s": outcome.bound_s,
             "changes": changes,
         }
+        if command.dry_run:
+            body["tenants"] = effects_of(self._runtime, command)
         reached = command.reach == "fleet" and not command.dry_run
         return self._json(body, 202 if reached else 200, {"ETag": outcome.etag} if command.reach == "fleet" else None)
 
@@ -335,6 +363,17 @@ class Unfit(InputError):
     def __init__(self, error: PointsmanError) -> None:
         super().__init__(error.message, hint=error.hint)
         self.code = error.code
+
+
+@contextmanager
+def _fitness() -> Iterator[None]:
+    """Tell what keeps a target from serving as the caller's mistake: 422, whatever it would be to a request."""
+    try:
+        yield
+    except (NoCatalog, ComponentsClosed):
+        raise
+    except NOT_FIT as error:
+        raise Unfit(error) from error
 
 
 def _component(domain: str, key: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from pointsman.declarations import Component
+from pointsman.declarations import Component, parse_component
 from pointsman.errors import NotFound, UnknownComponent
 from pointsman.resolution.decision import Question, weigh
 from pointsman.resolution.narration import known_components
@@ -65,17 +65,20 @@ def tenant_of(runtime: Runtime, tenant: str) -> dict[str, object]:
 
 
 def activity_of(runtime: Runtime) -> list[dict[str, object]]:
-    """Return every pause and drain in force, the fleet's and this replica's."""
+    """Return every pause and drain in force, the fleet's and this replica's; what nobody uses any more is drained."""
+    snapshot = runtime.points.current()
+    own = {order.op for orders in snapshot.inputs.overrides.values() for order in orders}
+    in_use = {instance.plan.component for instance in runtime.lifecycle.keeper.instances if instance.leases}
     return [
-        row
-        for gates in runtime.points.current().gates
+        {**row, "reach": "replica" if row["operation"] in own else "fleet"}
+        for gates in snapshot.gates
         for component, found in sorted(gates.items())
-        for row in _gates(str(component), found)
+        for row in _gates(str(component), found, in_use=component in in_use)
     ]
 
 
 async def health_of(runtime: Runtime, *, probe: bool, domain: str | None, key: str | None) -> dict[str, object]:
-    """Return the state of every live instance, asking each for its health where ``probe`` says so."""
+    """Return the state of all that lives or last failed, asking what lives for its health where ``probe`` says so."""
     instances = [
         instance
         for instance in runtime.lifecycle.keeper.instances
@@ -88,8 +91,10 @@ async def health_of(runtime: Runtime, *, probe: bool, domain: str | None, key: s
             *(runtime.lifecycle.probe_instance_health(*component, tenant=tenant) for component, tenant in asked)
         )
     rows = [_instance(runtime, instance) for instance in instances]
+    lives = {str(row["identity"]) for row in rows}
+    rows += [row for row in _failed(runtime, domain, key) if row["identity"] not in lives]
     sick = any(row["health"] is False or row["state"] == "failed" for row in rows)
-    degraded = sick or bool(runtime.snapshot.catalog.outages)
+    degraded = sick or runtime.is_stale() or bool(runtime.snapshot.catalog.outages)
     return {
         "alive": True,
         "ready": runtime.state == "serving" and runtime.catalog_stands,
@@ -144,14 +149,14 @@ def _served(catalog: Catalog, component: Component[Any], tenant: str | None) -> 
     return winner.candidate.provider if winner is not None else None
 
 
-def _gates(component: str, found: GatesOfComponent) -> Iterator[dict[str, object]]:
+def _gates(component: str, found: GatesOfComponent, *, in_use: bool) -> Iterator[dict[str, object]]:
     pairs = [("*", gate) for gate in found.everyone]
     pairs += [(tenant, gate) for tenant, gates in sorted(found.tenants.items()) for gate in gates]
     for tenant, gate in pairs:
         yield {
             "component": component,
             "tenant": tenant,
-            "activity": gate.activity,
+            "activity": "drained" if gate.activity == "draining" and not in_use else gate.activity,
             "operation": gate.op,
             "until": gate.until.isoformat() if gate.until else None,
         }
@@ -170,3 +175,23 @@ def _instance(runtime: Runtime, instance: Instance) -> dict[str, object]:
         "last_error": status.last_error,
         "activated_at": status.last_activated_at.isoformat() if status.last_activated_at else None,
     }
+
+
+def _failed(runtime: Runtime, domain: str | None, key: str | None) -> Iterator[dict[str, object]]:
+    """Yield what could not be made when it was last tried; the board names it ``adapter/cache=redis for acme``."""
+    for identity, status in runtime.lifecycle.board.as_dict().items():
+        name, _, rest = identity.partition("=")
+        component = parse_component(name)
+        tenant = rest.partition(" for ")[2]
+        if status["state"] == "failed" and domain in {None, component.domain} and key in {None, component.key}:
+            yield {
+                "identity": identity,
+                "component": name,
+                "provider": status["current_provider"],
+                "tenant": tenant or None,
+                "state": "failed",
+                "leases": 0,
+                "health": status["last_health"],
+                "last_error": status["last_error"],
+                "activated_at": status["last_activated_at"],
+            }

@@ -5,9 +5,8 @@ Shape only: whether the component or the provider exists is judged where the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from secrets import token_hex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +15,8 @@ from pointsman.control.commands import MAX_REASON, MAX_TENANTS, MAX_TTL_S, Comma
 from pointsman.declarations import Component
 from pointsman.errors import InputError
 from pointsman.resolution.decision import Question, weigh
-from pointsman.resolution.selection import Selection, Split
+from pointsman.resolution.resolver import resolve_in
+from pointsman.resolution.selection import Choices, Selection, Split
 
 if TYPE_CHECKING:
     from pointsman.resolution.catalog import Catalog
@@ -42,7 +42,7 @@ class Order(BaseModel):
 class TimedOrder(Order):
     """A command whose order may end by itself."""
 
-    ttl_s: Annotated[float, Field(gt=0, le=MAX_TTL_S)] | None = None
+    ttl_s: Annotated[float, Field(gt=0, le=MAX_TTL_S, strict=True)] | None = None
 
 
 class SwapOrder(TimedOrder):
@@ -50,7 +50,7 @@ class SwapOrder(TimedOrder):
 
     provider: Word
     weight_bp: Annotated[int, Field(ge=0, le=10_000, strict=True)] | None = None
-    force: bool = False
+    force: Annotated[bool, Field(strict=True)] = False
 
 
 class RefreshOrder(BaseModel):
@@ -86,18 +86,39 @@ VERBS: Mapping[str, Verb] = {
 
 
 def command_of(
-    verb: Verb, order: Order, caller: Caller, catalog: Catalog, headers: Mapping[str, str], *, dry_run: bool
+    verb: Verb,
+    order: Order,
+    caller: Caller,
+    catalog: Catalog,
+    headers: Mapping[str, str],
+    *,
+    dry_run: bool,
+    incumbent: str | None = None,
 ) -> Command:
     """Return the command that a body and its headers are.
 
+    Args:
+        verb: The route.
+        order: The body.
+        caller: Who orders.
+        catalog: In force here; the incumbent of a split is who serves in it.
+        headers: ``If-Match`` and ``Idempotency-Key``, where they were sent.
+        dry_run: Whether nothing is to be written.
+        incumbent: That of the same command, where it is tried again.
+
     Raises:
         InputError: A field, or both of two that exclude each other, is wrong.
+        ResolutionError: A part is to be swapped of what nothing serves.
     """
     if order.tenant is not None and order.tenants is not None:
-        raise _both("tenant", "tenants")
+        raise _wrong("tenants", "expected tenant or tenants, found both", "exclusive")
     component = Component[Any](order.domain, order.key)
     tenants = (order.tenant,) if order.tenant is not None else order.tenants
-    value = _value(order, component, tenants, catalog) if isinstance(order, SwapOrder) else None
+    value: Selection | None = order.provider if isinstance(order, SwapOrder) else None
+    if isinstance(order, SwapOrder) and order.weight_bp is not None:
+        base = catalog if order.reach == "replica" else replace(catalog, replica=Choices())
+        who = incumbent or incumbent_of(base, component, tenants)
+        value = split_towards(order.provider, order.weight_bp, who)
     return Command(
         kind="split" if isinstance(value, Split) else verb.kind,
         component=component,
@@ -115,45 +136,45 @@ def command_of(
     )
 
 
-def _value(order: SwapOrder, component: Component[Any], tenants: tuple[str, ...] | None, catalog: Catalog) -> Selection:
-    if order.weight_bp is None:
-        return order.provider
-    return split_towards(order.provider, order.weight_bp, component, tenants[0] if tenants else None, catalog)
+def split_towards(provider: str, weight_bp: int, incumbent: str) -> Split:
+    """Return the split that gives a provider its weight.
 
-
-def split_towards(
-    provider: str,
-    weight_bp: int,
-    component: Component[Any],
-    tenant: str | None,
-    catalog: Catalog,
-    *,
-    new_salt: Callable[[], str] = lambda: token_hex(8),
-) -> Split:
-    """Return the split that gives a provider its weight; one that runs keeps incumbent and salt, so nobody moves back.
+    It has no salt of its own: where a split of the same two is running, that one's stays, so that nobody moves back.
 
     Raises:
         InputError: The provider serves already, so there is nobody to split with.
     """
-    found = catalog.selection(component, tenant)
-    running = found[1] if found is not None else None
-    if isinstance(running, Split) and [name for name, _ in running.to] == [provider]:
-        return Split(running.incumbent, ((provider, weight_bp),), running.salt)
-    verdict = weigh(catalog, Question(component, tenant))
-    incumbent = verdict.winner.candidate.provider if verdict.winner is not None else ""
-    if isinstance(running, Split):
-        incumbent = running.incumbent
-    if incumbent in {"", provider}:
+    if incumbent == provider:
         detail = f"expected another provider than the one that serves, found {provider}"
-        raise InputError(
-            f"weight_bp: {detail}.",
-            errors=({"in": "body", "pointer": "/weight_bp", "detail": detail, "code": "nothing-to-split"},),
-        )
-    return Split(incumbent, ((provider, weight_bp),), new_salt())
+        raise _wrong("weight_bp", detail, "nothing-to-split")
+    return Split(incumbent, ((provider, weight_bp),))
 
 
-def _both(one: str, other: str) -> InputError:
-    detail = f"expected {one} or {other}, found both"
+def incumbent_of(catalog: Catalog, component: Component[Any], tenants: tuple[str, ...] | None) -> str:
+    """Return who serves those for whom a part is to be swapped: the one who keeps the rest.
+
+    Raises:
+        InputError: Several serve them, so one split cannot stand for all.
+        ResolutionError: Nothing serves.
+    """
+    found = {tenant: _serving(catalog, Question(component, tenant)) for tenant in tenants or (None,)}
+    if len(set(found.values())) > 1:
+        several = ", ".join(f"{tenant}: {provider}" for tenant, provider in sorted(found.items(), key=str))
+        raise _wrong("tenants", f"expected tenants whom one provider serves, found {several[:500]}", "several")
+    return next(iter(found.values()))
+
+
+def _serving(catalog: Catalog, question: Question) -> str:
+    """Return who is selected, or ranks first; a failover is no selection, and of a split the incumbent counts."""
+    named = catalog.selection(question.component, question.tenant)
+    if named is not None:
+        return named[1].incumbent if isinstance(named[1], Split) else named[1]
+    verdict = weigh(catalog, question)
+    first = verdict.passed_over[0] if verdict.passed_over else verdict.winner
+    return resolve_in(catalog, question).provider if first is None else first.candidate.provider
+
+
+def _wrong(field: str, detail: str, code: str) -> InputError:
     return InputError(
-        f"{other}: {detail}.", errors=({"in": "body", "pointer": f"/{other}", "detail": detail, "code": "exclusive"},)
+        f"{field}: {detail}.", errors=({"in": "body", "pointer": f"/{field}", "detail": detail, "code": code},)
     )

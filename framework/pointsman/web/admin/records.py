@@ -119,7 +119,7 @@ class Records:
         """A command was carried out, or rehearsed; what was done, whoever did it has told."""
         if command.dry_run:
             self._tell("admin.rehearsed", command.who, verb, command=command.body())
-        elif command.reach == "replica":
+        elif command.reach == "replica" and self.find(outcome.operation) is None:
             end = End(outcome="applied", cseq=outcome.cseq)
             await self._write(outcome.operation, _begun(command, self._cseq), end)
 
