@@ -20,7 +20,9 @@ from pointsman.errors import (
 )
 from pointsman.manifests.envelope import digest_of
 from pointsman.stores.gate import Gate
-from tests.fleet.world import World, pause, swap
+from pointsman.stores.memory import MemoryStore
+from pointsman.stores.store import Read
+from tests.fleet.world import World, pause, quiet, swap
 
 
 async def test_the_first_head_is_created_once(world: World):
@@ -44,6 +46,46 @@ async def test_a_head_that_was_lost_is_founded_above_what_running_replicas_hold(
     await world.found(min_seq=100)
     one = await world.started()
     assert one.seq == 100
+
+
+async def test_of_two_who_found_at_once_one_is_told_that_it_stands(world: World):
+    await world.publish(1, world.manifest(1))
+    gate = Gate()
+    flight = gate.hold("create", "head")
+    answers: list[Exception] = []
+
+    async def late() -> None:
+        try:
+            await world.found(wire=gate)
+        except Conflict as error:
+            answers.append(error)
+
+    world.group.start_soon(late)
+    await flight.departed()
+    await world.found()
+    flight.answer()
+    await quiet()
+    assert len(answers) == 1
+
+
+async def test_an_answer_without_bytes_founds_nothing(world: World):
+    await world.begin()
+    now = world.hands.now()
+
+    class Lying(MemoryStore):
+        lies: tuple[str, ...] = ("release",)
+
+        async def read(self, name: str, *, max_bytes: int, unless: str | None = None) -> Read:
+            if name in self.lies:
+                return Read(None, "1", now, now)
+            return await world.store.read(name, max_bytes=max_bytes, unless=unless)
+
+    store = Lying()
+    with pytest.raises(NotFound):
+        await world.found(store=store)
+    store.lies = ("head",)
+    with pytest.raises(NotFound):
+        await world.found(store=store)
 
 
 async def test_a_restored_backup_is_refused_until_it_is_adopted_and_then_taken_by_running_replicas(world: World):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -226,6 +227,25 @@ async def test_a51_a77_a_replica_that_starts_while_the_current_one_is_bad_walks_
     await world.pass_time(20, step_s=1)
     assert serves(one) == 3
     assert [refusal.version for refusal in one.fleet.refusals] == [2]
+
+
+async def test_a_command_that_meets_a_newer_head_waits_for_its_manifest_too(world: World):
+    await world.begin()
+    one, two = await world.started(), await world.started()
+    one.plane.warming = anyio.Event()
+    await world.publish(2, world.manifest(2), world.manifest(1))
+    await two.fleet.refresh()
+    world.hands.turn(2)
+    await one.fleet.refresh(hint=True)
+    await quiet()
+    await world.publish(3, world.manifest(3), world.manifest(1))
+    await two.fleet.refresh()
+    world.send(one, swap("v3"))
+    await quiet()
+    one.plane.warming.set()
+    await quiet()
+    assert isinstance(one.answers[0], Outcome)
+    assert [version for kind, version in one.plane.taken if kind == "manifest"] == [1, 2, 3]
 
 
 async def test_a40_a_refused_manifest_is_tried_again_with_backoff_though_the_head_is_unchanged(world: World):

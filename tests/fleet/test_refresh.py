@@ -10,6 +10,8 @@ from pointsman.control.commands import Outcome
 from pointsman.control.convergence import Freshness
 from pointsman.errors import Forbidden, NotFound, Unavailable
 from pointsman.manifests.schema import Order
+from pointsman.stores.memory import MemoryStore
+from pointsman.stores.store import Read
 from tests.fleet.world import Hands, Replica, World, pause, quiet, refused, swap
 
 
@@ -530,6 +532,38 @@ async def test_a25_the_head_is_signed_anew_between_half_and_three_quarters_of_it
         await quiet()
     assert (await world.control()).seq == 2
     assert all(replica.events.alarms == [] for replica in fleet)
+
+
+async def test_decide_again_a_signature_that_waited_is_moot_after_anothers(world: World):
+    await world.begin()
+    one, two = await world.started(hands=(slow := Hands())), await world.started(hands=(other := Hands()))
+    world.hands.turn(6 * 86_400)
+    flight = one.gate.hold("write", "head")
+    for hands, replica in ((slow, one), (other, two)):
+        hands.turn(6 * 86_400)
+        await request(replica)
+        hands.turn(31)
+        await request(replica)
+    await flight.departed()
+    assert (await world.control()).seq == 2
+    flight.answer()
+    await quiet()
+    slow.turn(1)
+    await quiet()
+    assert (await world.control()).seq == 2
+    assert one.fleet.status()["problems"] == []
+
+
+async def test_an_answer_that_is_unchanged_though_nobody_asked_is_no_head(world: World):
+    await world.begin()
+    now = world.hands.now()
+
+    class Lying(MemoryStore):
+        async def read(self, name: str, *, max_bytes: int, unless: str | None = None) -> Read:
+            return Read(None, "1", now, now)
+
+    one = await world.started(store=Lying())
+    assert one.fleet.head is None
 
 
 async def test_a_command_on_an_aged_head_signs_it_anew(world: World):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from pointsman.control.commands import Outcome, operation_id
-from pointsman.control.head import place
 from pointsman.control.rounds import BATCH
 from pointsman.errors import (
     Conflict,
@@ -14,7 +14,9 @@ from pointsman.errors import (
     HealthCheckFailed,
     InputError,
     ManifestPending,
+    NoEligibleCandidate,
     OutcomeUnknown,
+    PreconditionFailed,
     ReadOnlyReplica,
     Stale,
     Unavailable,
@@ -22,6 +24,7 @@ from pointsman.errors import (
     UnknownProvider,
 )
 from pointsman.manifests.schema import MAX_RING, Order
+from pointsman.resolution.selection import Split
 from tests.fleet.world import CACHE, Replica, World, pause, quiet, refused, swap
 
 
@@ -336,6 +339,7 @@ async def test_a70_a_stale_if_match_is_412_and_insisting_goes_through(world: Wor
     assert isinstance(await one.order(swap(if_match='"s1"')), Outcome)
     assert isinstance(await one.order(swap("redis", if_match="*")), Outcome)
     assert isinstance(await one.order(swap(if_match='"s0"', dry_run=True)), Stale)
+    assert isinstance(await one.order(swap(if_match="*", dry_run=True)), Outcome)
 
 
 async def test_a48_the_same_key_with_another_body_is_refused(world: World):
@@ -393,6 +397,159 @@ async def test_a_retry_that_cannot_be_judged_here_never_says_that_nothing_happen
     await quiet()
     assert isinstance(one.answers[0], Outcome)
     assert isinstance(await two.order(command), Outcome)
+
+
+async def test_once_claimed_only_a_conflict_is_final_for_every_try_of_a_key(world: World):
+    await world.begin()
+    one, two = await world.started(), await world.started()
+    keyed = swap("redis", idempotency_key="k")
+    claim = one.gate.hold("create", "ops/*/begin")
+    world.send(one, keyed)
+    await claim.departed()
+    claim.land()
+    one.plane.providers.discard("redis")
+    claim.answer()
+    await quiet()
+    assert isinstance(one.answers[0], OutcomeUnknown)
+    assert isinstance(await two.order(keyed), Outcome)
+
+
+async def test_without_a_key_a_refusal_after_the_claim_is_final_and_recorded(world: World):
+    await world.begin()
+    one = await world.started()
+    claim = one.gate.hold("create", "ops/*/begin")
+    world.send(one, swap("redis"))
+    await claim.departed()
+    one.plane.providers.discard("redis")
+    claim.answer()
+    await quiet()
+    assert isinstance(one.answers[0], UnknownProvider)
+    (record,) = await one.fleet.audit()
+    assert (record.end.outcome, record.end.code) == ("refused", "unknown-provider")
+
+
+async def test_a_lost_read_of_an_outcome_is_no_refusal(world: World):
+    await world.begin()
+    one = await world.started()
+    one.gate.refuse("read", "ops/*/end", times=1)
+    assert isinstance(await one.order(pause()), Unavailable)
+    assert (await world.control()).cseq == 0
+    assert isinstance(await one.order(pause()), Outcome)
+
+
+async def test_two_tries_that_claim_at_once_take_one_base(world: World):
+    await world.begin()
+    one, two = await world.started(), await world.started()
+    command = swap(idempotency_key="k")
+    claim = one.gate.hold("create", "ops/*/begin")
+    world.send(one, command)
+    await claim.departed()
+    await two.order(command)
+    claim.answer()
+    await quiet()
+    assert [answer.cseq for answer in (*one.answers, *two.answers)] == [1, 1]
+
+
+async def test_a_component_of_which_nobody_may_serve_can_still_be_paused(world: World):
+    await world.begin()
+    one = await world.started()
+    one.plane.ineligible = True
+    assert isinstance(await one.order(pause()), Outcome)
+    assert isinstance(await one.order(swap("redis")), NoEligibleCandidate)
+
+
+async def test_code_may_order_a_swap_too(world: World):
+    await world.begin()
+    one = await world.started()
+    await one.fleet.swap(CACHE, "redis", reason="nightly", tenant="acme", reach="fleet")
+    (order,) = one.plane.orders()
+    assert (order.tenants, order.value) == (("acme",), "redis")
+    assert (await one.fleet.audit())[0].begin.who == "code@rev-a"
+
+
+async def test_a_split_is_given_and_raised_under_one_salt(world: World):
+    await world.begin()
+    one = await world.started()
+    first = await one.order(swap(Split("redis", (("memory", 100),)), kind="split"))
+    await one.order(swap(Split("redis", (("memory", 5000),)), kind="split"))
+    (order,) = one.plane.orders()
+    assert (order.value.to, order.value.salt) == ((("memory", 5000),), first.operation[:16])
+    assert one.plane.proved[:2] == ["redis", "memory"]
+
+
+async def test_a_write_without_an_answer_in_time_may_have_been_taken(world: World):
+    await world.begin()
+    one = await world.started()
+    one.gate.refuse("write", "head", TimeoutError(), times=1)  # type: ignore[arg-type]
+    world.send(one, pause())
+    await world.pass_time(2)
+    assert isinstance(one.answers[0], Outcome)
+    assert one.gate.count("write", "head") == 2
+
+
+async def test_a_read_may_overtake_the_answer_to_our_own_write(world: World):
+    await world.begin()
+    one = await world.started()
+    flight = one.gate.hold("write", "head")
+    world.send(one, pause())
+    await flight.departed()
+    flight.land()
+    await one.fleet.refresh()
+    assert one.seq == 2
+    flight.answer()
+    await quiet()
+    assert isinstance(one.answers[0], Outcome)
+    assert [kind for kind, _ in one.plane.taken].count("control") == 2
+
+
+async def test_an_outcome_record_that_vanishes_while_it_is_read_is_no_lost_command(world: World):
+    await world.begin()
+    one = await world.started()
+    one.gate.refuse("create", "ops/*/end", PreconditionFailed("it exists"), times=1)
+    assert isinstance(await one.order(pause()), Outcome)
+    assert one.events.named("control.outcome-not-written")
+
+
+async def test_nothing_is_ordered_before_the_replica_runs(world: World):
+    await world.begin()
+    with pytest.raises(RuntimeError, match="start"):
+        await world.replica().fleet.run(pause())
+
+
+async def test_a_caller_who_goes_away_leaves_those_whom_he_carried(world: World):
+    await world.begin()
+    one = await world.started()
+    first = one.gate.hold("write", "head")
+    world.send(one, pause(tenants=("first",)))
+    await first.departed()
+    async with anyio.create_task_group() as leader:
+        leader.start_soon(one.order, pause(tenants=("leader",)))
+        await quiet()
+        world.send(one, pause(tenants=("carried",)))
+        await quiet()
+        second = one.gate.hold("write", "head")
+        first.answer()
+        await second.departed()
+        leader.cancel_scope.cancel()
+        second.answer()
+    await quiet()
+    assert (await world.control()).cseq == 3
+    assert [type(answer) for answer in one.answers] == [Outcome, Outcome]
+
+
+async def test_a_caller_who_goes_away_while_he_waits_sends_nothing(world: World):
+    await world.begin()
+    one = await world.started()
+    flight = one.gate.hold("write", "head")
+    world.send(one, pause(tenants=("first",)))
+    await flight.departed()
+    async with anyio.create_task_group() as waiting:
+        waiting.start_soon(one.order, pause(tenants=("gone",)))
+        await quiet()
+        waiting.cancel_scope.cancel()
+    flight.answer()
+    await quiet()
+    assert (await world.control()).cseq == 1
 
 
 async def test_a_swap_is_judged_only_where_the_heads_manifest_serves_but_a_pause_always_gets_through(world: World):
@@ -522,6 +679,22 @@ async def test_commands_of_one_batch_that_touch_one_key_conflict_only_if_the_fir
     assert (await world.control()).cseq == 3
 
 
+async def test_a_conflict_with_a_command_that_was_never_committed_is_none(world: World):
+    await world.begin()
+    one = await world.started()
+    flight = one.gate.hold("write", "head")
+    world.send(one, pause(tenants=("first",)))
+    await flight.departed()
+    world.send(one, swap("redis"))
+    world.send(one, swap("memory"))
+    await quiet()
+    one.gate.refuse("write", "head", Forbidden("not now"), times=1)
+    flight.answer()
+    await quiet()
+    assert [type(answer) for answer in one.answers] == [Outcome, Unavailable, Outcome]
+    assert [order.value for order in (await world.control()).orders["adapter/cache"] if order.value] == ["memory"]
+
+
 async def test_a49_a_paced_store_is_never_written_twice_a_second_and_nothing_is_lost(paced_world: World):
     world = paced_world
     await world.begin()
@@ -575,10 +748,6 @@ def _with(control, orders):
     from msgspec.structs import replace
 
     return replace(control, seq=control.seq + 1, orders={**control.orders, **orders})
-
-
-def test_place_is_what_apply_does_to_orders():
-    assert place({}, pause(), op="x", cseq=1, now=None)["adapter/cache"][0].kind == "pause"
 
 
 @pytest.mark.parametrize("sent", [True, False])

@@ -33,6 +33,7 @@ from pointsman.errors import (
     DanglingSelection,
     HealthCheckFailed,
     ManifestError,
+    NoEligibleCandidate,
     PointsmanError,
     PreflightFailed,
     UnknownComponent,
@@ -121,6 +122,7 @@ class Plane:
         self.providers = {"redis", "memory"}
         self.withheld: dict[int, set[str]] = {}
         self.proved: list[str] = []
+        self.ineligible = False
 
     def take_control(self, control: Control) -> Awaitable[None]:
         self.gating = control
@@ -162,6 +164,8 @@ class Plane:
     def check_order(self, component: Component[Any], providers: tuple[str, ...], tenants: tuple[str, ...]) -> None:
         if component.domain != "adapter":
             raise UnknownComponent(f"nothing is registered for {component}")
+        if self.ineligible:
+            raise NoEligibleCandidate(f"nothing may serve {component}")
         for provider in providers:
             if provider not in self._offered(self.manifest):
                 raise UnknownProvider(f"{component} has no provider {provider}")
@@ -327,9 +331,17 @@ class World:
         release = self.release(version, manifests, **fields)
         await publisher.publish(release, manifests=manifests, roots=roots)
 
-    async def found(self, *, signer: str = "control", min_seq: int = 0) -> FleetHead:
+    async def found(
+        self,
+        *,
+        signer: str = "control",
+        min_seq: int = 0,
+        wire: Gate | None = None,
+        store: Store | None = None,
+    ) -> FleetHead:
         """Create the first head, as ``pointsman head adopt`` does."""
-        ground = self.ground(self.hands, self.store, self.store, Events())
+        own = store or self.store.connect(wire)
+        ground = self.ground(self.hands, own, own, Events())
         reader = Reader(ground, Roots(self.trust, self.store))
         return await adopt_head(ground, reader, Seal(key(signer)), min_seq=min_seq)
 

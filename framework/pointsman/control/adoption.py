@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    import anyio
     from anyio.abc import TaskGroup
 
     from pointsman.control.effective import Manifests
@@ -86,7 +85,6 @@ class Adoption:
         self._signing = _Chore(now, 0.0)
         self._sign_at: tuple[Position, datetime] | None = None
         self._warned: Position | None = None
-        self._head: FleetHead | None = None
         self._flights = Flights(self._fly)
 
     @property
@@ -107,26 +105,20 @@ class Adoption:
         """Do what is due, beside whatever else is done."""
         self._warn(head)
         if self._due(head):
-            self._launch(head)
+            self._flights.launch(head)
 
     async def tend(self, head: FleetHead) -> None:
         """Do what is due, and return when that has ended, either way. Never raises."""
         if self._due(head):
-            await self._launch(head).wait()
-
-    def _launch(self, head: FleetHead) -> anyio.Event:
-        self._head = head
-        return self._flights.launch()
+            await self._flights.launch(head).wait()
 
     def _due(self, head: FleetHead) -> bool:
         now = Reading.of(self._ground.clock)
         return self._look_due(now) or self._adopt_due(now, head) or self._sign_due(now, head)
 
-    async def _fly(self) -> None:
+    async def _fly(self, head: FleetHead) -> None:
         """Do each chore that is due; one that fails keeps no other from being done. Never raises."""
-        head, now = self._head, Reading.of(self._ground.clock)
-        if head is None:
-            return
+        now = Reading.of(self._ground.clock)
         if self._look_due(now):
             await self._guarded(self._looking, "release.refused", self._look(head))
         if self._adopt_due(now, head):
@@ -172,8 +164,7 @@ class Adoption:
 
     async def _adopt(self, head: FleetHead) -> None:
         """Prove the release here, then write it into the head; proved again beside each fresh head."""
-        if await self._decide_adoption(head) is None:  # slow, and so not under the writer's lock
-            return
+        await self._decide_adoption(head)  # slow the first time, and so not under the writer's lock
         written = await self._writer.decide(self._decide_adoption)
         if written is not None:
             self._ground.report("release.adopted", version=written.release.document.version, seq=written.position[1])

@@ -20,7 +20,7 @@ from pointsman.control.clocks import Reading, wait_at_most
 from pointsman.control.flights import Flights
 from pointsman.control.ports import is_alarm, told
 from pointsman.control.reading import FleetHead, Position, Verdict, judge
-from pointsman.errors import NotFound, Rollback
+from pointsman.errors import NotFound
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -91,7 +91,8 @@ class Convergence:
         self._flights = Flights(self._fly)
         self._group: TaskGroup | None = None
         self._held: Held | None = None
-        self._settling: anyio.Event | None = None
+        self._settling = anyio.Event()
+        self._settling.set()
         self._hint_waits = False
         now = Reading.of(ground.clock)
         self._next: tuple[Reading, float] = (now, 0.0)
@@ -134,8 +135,7 @@ class Convergence:
         self._group = group
         self._flights.board(group)
         await self._flights.launch().wait()
-        if self._settling is not None:
-            await self._settling.wait()
+        await self._settling.wait()
 
     async def before_request(self) -> None:
         """Let a refresh that is due happen, and wait for it where the rules say so. Never raises."""
@@ -188,10 +188,7 @@ class Convergence:
             StoreError: The store did not give it.
             ManifestError: It is refused.
         """
-        self._took(await self._look())
-        if self._held is None:
-            raise NotFound("Expected a head, found none.", hint="Create it: pointsman head adopt")
-        return self._held.head
+        return self._took(await self._look())
 
     def wrote(self, head: FleetHead) -> None:
         """Put a head that this replica wrote in force; its age stays that of the last read."""
@@ -201,8 +198,7 @@ class Convergence:
 
     async def settled(self, at_most_s: float) -> bool:
         """Wait until the uses of the head in force are bound or have failed, and tell whether they are bound."""
-        if self._settling is not None:
-            await wait_at_most(self._ground.clock, at_most_s, self._settling.wait)
+        await wait_at_most(self._ground.clock, at_most_s, self._settling.wait)
         return self._held is not None and self._held.settled
 
     # --- one flight ---
@@ -220,41 +216,40 @@ class Convergence:
         departed, position = self._left, None if held is None else held.head.position
         return _Look(await self._reader.head(None if held is None else held.recorded), departed, position)
 
-    def _took(self, look: _Look) -> None:
+    def _took(self, look: _Look) -> FleetHead:
         cold = self._held is None
-        self._take(look)
+        held = self._take(look)
         self._failures, self._failed_at, self.last_error = 0, None, None
         plan = pacing.first_phase if cold else pacing.next_read
         self._next = (look.departed, plan(self._ground.limits, self._ground.random))
         self._follow()
+        return held.head
 
-    def _take(self, look: _Look) -> None:
+    def _take(self, look: _Look) -> Held:
+        """Hold what a read found, if that may follow what is held; return what is held then."""
         held, found = self._held, look.found
-        if found is None:
-            if held is not None:
-                self._held = replace(held, departed=held.departed.youngest(look.departed))
-            return
-        verdict = judge(None if held is None else held.head, found, look.position)
-        if held is None or verdict is Verdict.TAKE:
-            self._bind(found, look.departed if held is None else held.departed.youngest(look.departed))
-        elif verdict is Verdict.SAME:
-            self._held = replace(held, head=found, departed=held.departed.youngest(look.departed))
-            if held.failed:
-                self._bind(found, self._held.departed)
-        elif verdict is Verdict.WENT_BACK:
-            raise Rollback(
-                f"Expected head {held.head.position[1]} of epoch {held.head.position[0]} or a later one, found "
-                f"{found.position[1]} of epoch {found.position[0]}: the store shows an older one than before.",
-                hint="Somebody put an old head back. After a restored backup: pointsman head adopt",
-            )
+        if held is None:
+            if found is None:
+                raise NotFound("Expected a head, found none.", hint="Create it: pointsman head adopt")
+            return self._bind(found, look.departed)
+        younger = held.departed.youngest(look.departed)
+        verdict = Verdict.SAME if found is None else judge(held.head, found, look.position)
+        if verdict is Verdict.OLDER:
+            return held
+        if found is not None and (verdict is Verdict.TAKE or held.failed):
+            return self._bind(found, younger)
+        self._held = replace(held, head=found or held.head, departed=younger)
+        return self._held
 
-    def _bind(self, head: FleetHead, departed: Reading) -> None:
+    def _bind(self, head: FleetHead, departed: Reading) -> Held:
         """Put control in force at once, and let its uses warm; a manifest has no say in this."""
+        group = self._running()
         uses = self._plane.take_control(head.control.document)
         self._roots.put_in_force(head.trust)
-        self._held = Held(head, departed)
+        held = self._held = Held(head, departed)
         self._settling = anyio.Event()
-        self._running().start_soon(self._settle, uses, head, self._settling)
+        group.start_soon(self._settle, uses, head, self._settling)
+        return held
 
     async def _settle(self, uses: Awaitable[None], head: FleetHead, done: anyio.Event) -> None:
         failed = False

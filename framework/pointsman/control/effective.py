@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from pointsman.control import pacing
 from pointsman.control.clocks import Reading
 from pointsman.control.flights import Flights
-from pointsman.errors import DigestMismatch, PointsmanError, StoreError
+from pointsman.control.objects import read_whole
+from pointsman.errors import PointsmanError, StoreError
 from pointsman.manifests.envelope import digest_of
 from pointsman.manifests.release import effective
 from pointsman.manifests.verification import verify_manifest
@@ -21,7 +22,6 @@ from pointsman.manifests.verification import verify_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import anyio
     from anyio.abc import TaskGroup
 
     from pointsman.control.ports import Admission, DataPlane, Ground
@@ -104,10 +104,8 @@ class Manifests:
             return self._image
         if self._last is None or self._last[0] != choice.digest:
             limit = place.trust.limits.max_manifest_bytes
-            read = await self._ground.releases.read(f"{FOLDER}{choice.digest}", max_bytes=limit)
-            if read.body is None:
-                raise DigestMismatch(f"Expected the bytes of {FOLDER}{choice.digest}, found none.")
-            self._last = choice.digest, read.body
+            data = await read_whole(self._ground.releases, f"{FOLDER}{choice.digest}", max_bytes=limit)
+            self._last = choice.digest, data
         return self._last[1]
 
 
@@ -127,8 +125,7 @@ class Effective:
         self._plane = plane
         self._revision = revision
         self._refused: dict[str, Refusal] = {}
-        self._head: FleetHead | None = None
-        self._flights = Flights(self._fly)
+        self._flights = Flights(self._take_first)
         self.applied: ManifestInput | None = None
 
     @property
@@ -157,24 +154,16 @@ class Effective:
     def follow(self, head: FleetHead) -> None:
         """Look after the manifest of a head, beside whatever else is done."""
         if self._due(head):
-            self._launch(head)
+            self._flights.launch(head)
 
     async def converge(self, head: FleetHead) -> None:
         """Take the first choice of a head that can be taken. Never raises: what is refused is kept in `refusals`."""
-        await self._launch(head).wait()
+        await self._flights.launch(head).wait()
         if self._due(head):  # that flight had begun with an older head
-            await self._launch(head).wait()
-
-    def _launch(self, head: FleetHead) -> anyio.Event:
-        self._head = head
-        return self._flights.launch()
+            await self._flights.launch(head).wait()
 
     def _due(self, head: FleetHead) -> bool:
         return next(self._to_try(head), None) is not None
-
-    async def _fly(self) -> None:
-        if self._head is not None:
-            await self._take_first(self._head)
 
     async def _take_first(self, head: FleetHead) -> None:
         choices = self.choices(head)

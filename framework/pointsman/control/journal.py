@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from msgspec import Struct, to_builtins
 
-from pointsman.errors import Malformed, NotFound, PreconditionFailed, StoreError
+from pointsman.control.objects import read_whole
+from pointsman.errors import Malformed, NotFound, PreconditionFailed
 from pointsman.manifests.canonical import decode, encode
 from pointsman.manifests.schema import Count, Digest, Text
 
@@ -168,12 +169,10 @@ class Journal:
 
     async def _read(self, kind: type[R], operation: str) -> R | None:
         try:
-            read = await self._store.read(_name(kind, operation), max_bytes=MAX_RECORD_BYTES)
+            data = await read_whole(self._store, _name(kind, operation), max_bytes=MAX_RECORD_BYTES)
         except NotFound:
             return None
-        if read.body is None:
-            raise StoreError(f"Expected the body of {_name(kind, operation)}, found none.")
-        return decode(kind, read.body)
+        return decode(kind, data)
 
     async def _create(self, operation: str, record: R) -> R:
         try:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pointsman.control.effective import FOLDER
+from pointsman.control.objects import body_of, read_whole
 from pointsman.control.reading import RELEASE
 from pointsman.control.roots import PREFIX, Roots
-from pointsman.errors import DigestMismatch, Equivocation, NotFound, PreconditionFailed
+from pointsman.errors import Equivocation, NotFound, PreconditionFailed
 from pointsman.manifests.envelope import digest_of
 from pointsman.manifests.release import Step, accept
 from pointsman.manifests.verification import verify_manifest, verify_release, wanted_root
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pointsman.manifests.schema import Approved, Release
     from pointsman.manifests.trust import Trust
     from pointsman.manifests.verification import Verified
-    from pointsman.stores.store import Store, Written
+    from pointsman.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +90,19 @@ class Publisher:
 
     async def _put_root(self, version: int, data: bytes) -> None:
         name = f"{PREFIX}{version}"
-        if await self._create(name, data) is None:
-            read = await self._store.read(name, max_bytes=self._trust.limits.max_root_bytes)
-            if read.body != data:
-                raise Equivocation(f"Expected to publish {name}, found another root there.")
+        if await self._create(name, data):
+            return
+        if await read_whole(self._store, name, max_bytes=self._trust.limits.max_root_bytes) != data:
+            raise Equivocation(f"Expected to publish {name}, found another root there.")
 
     async def _put_manifest(
         self, entry: Approved, data: bytes | None, trust: Trust, release: Verified[Release]
     ) -> None:
         name = f"{FOLDER}{entry.digest}"
         if data is None:
-            data = await self._read_manifest(name, trust)
+            data = await read_whole(self._store, name, max_bytes=trust.limits.max_manifest_bytes)
         verify_manifest(data, trust, self._clock(), entry=entry, release=release)
         await self._create(name, data)
-
-    async def _read_manifest(self, name: str, trust: Trust) -> bytes:
-        read = await self._store.read(name, max_bytes=trust.limits.max_manifest_bytes)
-        if read.body is None:
-            raise DigestMismatch(f"Expected the bytes of {name}, found none.")
-        return read.body
 
     async def _put_release(self, data: bytes, verified: Verified[Release], trust: Trust) -> Published:
         standing = await self._read_release()
@@ -126,12 +121,14 @@ class Publisher:
             read = await self._store.read(RELEASE, max_bytes=self._trust.limits.max_head_bytes)
         except NotFound:
             return None
-        data, now = read.body or b"", self._clock()
+        data, now = body_of(read, RELEASE), self._clock()
         trust = await self._roots.trust_for(wanted_root(data, self._trust), now)
         return read.generation, verify_release(data, trust, now)
 
-    async def _create(self, name: str, data: bytes) -> Written | None:
+    async def _create(self, name: str, data: bytes) -> bool:
+        """Create an object, and tell whether it was not there before."""
         try:
-            return await self._store.create(name, data)
+            await self._store.create(name, data)
         except PreconditionFailed:
-            return None
+            return False
+        return True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec.structs import replace
 
 from pointsman.control.head import first
-from pointsman.errors import Equivocation
+from pointsman.errors import Equivocation, Rollback
 from pointsman.manifests.release import accept
 from pointsman.manifests.verification import (
     Freshness,
@@ -80,23 +80,24 @@ class Verdict(StrEnum):
     TAKE = "take"
     SAME = "same"
     OLDER = "older"
-    """Dropped: the read left before we held the newer one."""
-    WENT_BACK = "went-back"
-    """Dropped with an alarm: the store showed a newer one before."""
+    """Dropped: its read left before we held the newer one."""
 
 
-def judge(held: FleetHead | None, found: FleetHead, at_departure: Position | None) -> Verdict:
+def judge(held: FleetHead, found: FleetHead, at_departure: Position | None) -> Verdict:
     """Say what to do with a head; ``at_departure`` is the position that was held when its read left.
 
     Raises:
+        Rollback: The store shows an older one than before; or a newer head carries an older release.
         Equivocation: Two control documents, or two releases, have one number and different contents.
-        Rollback: A newer head carries an older release.
     """
-    if held is None:
-        return Verdict.TAKE
+    if at_departure is not None and found.position < at_departure:
+        raise Rollback(
+            f"Expected head {held.position[1]} of epoch {held.position[0]} or a later one, found {found.position[1]} "
+            f"of epoch {found.position[0]}: the store shows an older one than before.",
+            hint="Somebody put an old head back. After a restored backup: pointsman head adopt",
+        )
     if found.position < held.position:
-        went_back = at_departure is not None and found.position < at_departure
-        return Verdict.WENT_BACK if went_back else Verdict.OLDER
+        return Verdict.OLDER
     if found.position == held.position:
         if found.control.payload_digest == held.control.payload_digest:
             return Verdict.SAME

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pointsman.control.objects import read_whole
 from pointsman.errors import NotFound, UntrustedRoot
 from pointsman.manifests.root import check_min_root, missing_roots, rotate
 
@@ -70,10 +71,9 @@ class Roots:
 
     async def _fetch(self, version: int) -> bytes:
         try:
-            read = await self._store.read(f"{PREFIX}{version}", max_bytes=self._trust.limits.max_root_bytes)
+            return await read_whole(self._store, f"{PREFIX}{version}", max_bytes=self._trust.limits.max_root_bytes)
         except NotFound as error:
             raise UntrustedRoot(
                 f"Expected root {version} as {PREFIX}{version}, found none.",
                 hint="Publish the roots before the release that wants them: pointsman manifest publish",
             ) from error
-        return read.body or b""

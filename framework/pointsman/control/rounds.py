@@ -7,6 +7,7 @@ order an operation that is tried again could be applied twice.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -61,7 +62,7 @@ class Rounds:
         self._journal = journal
         self._judge = judge
         self._waiting: list[Attempt] = []
-        self._known: dict[str, None] = {}
+        self._known: deque[str] = deque(maxlen=_KNOWN)
 
     async def carry(self, attempt: Attempt) -> None:
         """Return when a command is settled, one way or the other; its errors are kept in it."""
@@ -104,7 +105,7 @@ class Rounds:
         except (StoreError, ManifestError) as error:
             self._ground.report("control.outcome-not-written", operation=operation, error=told(error))
         else:
-            self._remember(operation)
+            self._known.append(operation)
 
     async def _join(self, attempt: Attempt) -> None:
         """Wait for a turn at the head, or to be carried by another's; returns when a round has ended."""
@@ -183,12 +184,7 @@ class Rounds:
                 with nothing_sent():
                     if await self._journal.ended(operation) is None:
                         await self._journal.conclude(operation, End(outcome="applied", cseq=cseq))
-                self._remember(operation)
-
-    def _remember(self, operation: str) -> None:
-        self._known[operation] = None
-        while len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
+                self._known.append(operation)
 
     # --- 5. ---
 
