@@ -213,6 +213,17 @@ async def test_a_watcher_tells_every_change_and_nothing_twice() -> None:
     await told.aclose()
 
 
+def test_a_part_of_the_subjects_is_led_to_another_provider(fleet: Shell, shell: Shell) -> None:
+    published(shell, 1)
+    fleet("head", "adopt")
+    said = fleet("swap", "service/rates", "fixed", "--weight", "500", "--reason", "five percent")
+    assert said.code == 0, said.err
+    orders = fleet("head", "show", "--json").json["orders"]
+    assert len(orders) == 1
+    assert "fixed" in orders[0]["order"]
+    assert "bank" in orders[0]["order"]
+
+
 class Replica:
     """Shows one status after another."""
 
