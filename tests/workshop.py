@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from pointsman.declarations import Candidate, Component, Use, parse_component
@@ -17,9 +18,15 @@ from pointsman.lifecycle.lease import Lease
 from pointsman.lifecycle.limits import Limits
 from pointsman.lifecycle.manager import LifecycleManager
 from pointsman.lifecycle.surroundings import Surroundings
+from pointsman.manifests.schema import AdoptedRelease, Audience, Control, Order
+from pointsman.observability.events import Events
+from pointsman.resolution.contribution import Contribution
 from pointsman.resolution.decision import Question
 from pointsman.resolution.eligibility import Environment
 from pointsman.resolution.resolver import Resolver
+from pointsman.runtime.inputs import ManifestInput
+from pointsman.runtime.runtime import Runtime
+from pointsman.runtime.settings import Settings
 
 EPOCH = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 HERE = Environment("3.12.1", frozenset({"linux"}), {}.get)
@@ -217,3 +224,75 @@ async def turns(number: int = 20) -> None:
     """Let tasks run for a while."""
     for _ in range(number):
         await asyncio.sleep(0)
+
+
+# --- a replica ---
+
+
+def order(kind: Any, value: Any = None, *, op: str = "", tenants: Any = "*", cseq: int = 1, until: Any = None) -> Order:
+    """An operator's order; ``until`` in seconds of the clock."""
+    end = EPOCH + timedelta(seconds=until) if until is not None else None
+    return Order(op=op or f"{kind}-{cseq}", kind=kind, tenants=tenants, cseq=cseq, value=value, until=end)
+
+
+def control(cseq: int = 1, **orders: Order | tuple[Order, ...]) -> Control:
+    """A control document; ``adapter_cache=`` gives the orders of ``adapter/cache``."""
+    given = {name.replace("_", "/"): one if isinstance(one, tuple) else (one,) for name, one in orders.items()}
+    return Control(
+        spec_version=1,
+        epoch=1,
+        audience=Audience("notebook", "production"),
+        seq=cseq,
+        cseq=cseq,
+        signed_at=EPOCH,
+        expires=EPOCH + timedelta(days=7),
+        release=AdoptedRelease(version=1, digest="0" * 64, adopted_at=EPOCH),
+        orders=given,
+    )
+
+
+def manifest(*candidates: Candidate, version: int = 1, **said: Any) -> ManifestInput:
+    """A manifest that was verified and let in; ``said`` are the fields of its `Contribution`."""
+    contribution = Contribution(candidates, **said)
+    return ManifestInput(contribution, version, f"{version:064}", EPOCH + timedelta(days=30))
+
+
+class Replica(World):
+    """A runtime in the world of the workshop; the store's time is that of its clock."""
+
+    def __init__(self, *include: Any, plugins: bool = False, **settings: Any) -> None:
+        super().__init__()
+        self.events = Events()
+        self.events.subscribe(lambda event: self._tell(event.name, **event.fields))
+        self._include = include
+        self._plugins = plugins
+        self._settings = settings
+
+    def assemble(self, *include: Any) -> Runtime:
+        """Make the runtime of these parts, and of what was given before."""
+        limits = {"shutdown_grace_s": 0.05, **self._settings.pop("lifecycle", {})}
+        with TemporaryDirectory() as empty:
+            settings = Settings.load(empty, environ={}, lifecycle=limits, **self._settings)
+        self.runtime = Runtime(
+            settings, include=[*self._include, *include], events=self.events, environ={"HOME": "/home"},
+            plugins=self._plugins,
+        )  # fmt: skip
+        self.runtime.points.time = self.clock.now
+        self.resolver, self.manager = self.runtime.resolver, self.runtime.lifecycle
+        return self.runtime
+
+    def candidate(self, full: str, factory: object = None, /, **options: Any) -> Candidate:
+        """A candidate ``adapter/cache=redis``, made by a factory of that name unless another is given."""
+        component, _, provider = full.partition("=")
+        made: Any = factory if factory is not None else self.factory(provider)
+        return Candidate(*parse_component(component), provider, made, **options)
+
+
+@asynccontextmanager
+async def replica_of(*full: str, **settings: Any) -> AsyncGenerator[Replica]:
+    """A started replica with these candidates, that must be empty at its end."""
+    replica = Replica(**settings)
+    runtime = replica.assemble(*map(replica.candidate, full))
+    async with runtime:
+        yield replica
+    assert (replica.open, replica.manager.keeper.instances) == ([], ())

@@ -64,9 +64,9 @@ class Epoch:
     def adopt(self, plans: Mapping[Question, Plan], made: Mapping[Identity, Instance]) -> None:
         """Take in what was warmed for this very catalog; what a request made meanwhile stays."""
         self.plans.update(plans)
-        for identity, instance in made.items():
-            if self.find(identity) is None:
-                self.bindings[identity] = instance
+        for part in (part for plan in plans.values() for part in plan.closure()):
+            if part.identity in made and self.find(part.identity) is None:
+                self.bindings[part.identity] = made[part.identity]
 
     def drained(self, identity: Identity) -> bool:
         """Whether an instance of this identity served here, and its time was over before the epoch was let go."""

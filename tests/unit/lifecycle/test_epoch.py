@@ -131,11 +131,16 @@ def test_what_is_forgotten_is_found_by_nobody() -> None:
     assert not pinned.drained(named("one"))
 
 
-def test_what_a_request_made_meanwhile_stays_where_the_same_was_warmed() -> None:
-    own, warmed, more = instance("one"), instance("one"), instance("two")
+def test_what_was_warmed_is_taken_in_where_nobody_made_the_same_and_somebody_asks_for_it() -> None:
+    own, warmed, more, unasked = instance("one"), instance("one"), instance("two"), instance("three")
+    for one in (own, more):
+        one.plan.closure = lambda plan=one.plan: iter([plan])  # type: ignore[method-assign,misc]
     current = epoch(1, own)
-    current.adopt({}, {named("one"): warmed, named("two"): more})
+    plans: Any = {"first": own.plan, "second": more.plan}
+    made = {named("one"): warmed, named("two"): more, named("three"): unasked}
+    current.adopt(plans, made)
     assert current.bindings == {"one": own, "two": more}
+    assert current.plans == plans
 
 
 def test_a_warming_stands_on_its_own_then_on_what_was_proved_then_on_what_is_bound() -> None:
