@@ -80,8 +80,17 @@ class Board:
             self._entries.pop(identity, None)
 
     def as_dict(self) -> Mapping[str, Any]:
-        """Return ``{"adapter/cache=redis": {…}, "service/notes=sql for acme": {…}}``, sorted."""
-        return dict(sorted((str(identity), status.as_dict()) for identity, status in self._entries.items()))
+        """Return ``{"adapter/cache=redis": {…}, "service/notes=sql for acme": {…}}``, sorted.
+
+        Identities that differ in what no name tells, such as settings, are numbered: ``adapter/cache=redis #2``.
+        """
+        named: dict[str, Any] = {}
+        for identity, status in sorted(self._entries.items(), key=lambda entry: str(entry[0])):
+            name, number = str(identity), 1
+            while (label := name if number == 1 else f"{name} #{number}") in named:
+                number += 1
+            named[label] = status.as_dict()
+        return named
 
 
 def write_board(path: Path, content: Mapping[str, Any]) -> None:

@@ -52,6 +52,15 @@ def test_what_is_written_is_sorted_json_with_times_as_text(tmp_path: Path) -> No
     assert written["one"]["last_error"] == "down"
 
 
+def test_identities_of_one_name_are_both_shown() -> None:
+    board = Board()
+    for settings in ("acme.db", "globex.db"):
+        board.began(
+            Named(name="adapter/database=sqlite", settings=settings, recipe=SimpleNamespace(provider="")), EPOCH
+        )
+    assert list(board.as_dict()) == ["adapter/database=sqlite", "adapter/database=sqlite #2"]
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
