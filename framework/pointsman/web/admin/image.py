@@ -45,6 +45,7 @@ class ImageIdentities:
         self._audiences = audiences
         self._timeout_s = timeout_s
         self._inputs: Inputs | None = None
+        self._turn = anyio.Lock()
         self._resolver = Resolver(environment=runtime.resolver.environment, stack_order="")
         self._resolver.show(self._catalog(runtime.points.inputs, {}))
         self._lifecycle = LifecycleManager(
@@ -84,11 +85,19 @@ class ImageIdentities:
 
     async def _follow(self) -> None:
         """Take over what the image says now: code may have registered more, and a rotation makes settings anew."""
-        before, now = self._inputs, self._runtime.points.inputs
-        if before is None or any(getattr(before, name) is not getattr(now, name) for name in _OF_THE_IMAGE):
+        if self._is_followed():
+            return
+        async with self._turn:
+            if self._is_followed():
+                return
+            now = self._runtime.points.inputs
             given = await anyio.to_thread.run_sync(self._given, now)
             self._resolver.show(self._catalog(now, given))
-        self._inputs = now
+            self._inputs = now
+
+    def _is_followed(self) -> bool:
+        before, now = self._inputs, self._runtime.points.inputs
+        return before is not None and all(getattr(before, name) is getattr(now, name) for name in _OF_THE_IMAGE)
 
     def _catalog(self, inputs: Inputs, given: ProviderValues) -> Catalog:
         groups = inputs.registrations, registrations_of(inputs.settings, Source.SETTINGS)
