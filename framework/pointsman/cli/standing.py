@@ -9,11 +9,9 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from pointsman.control.attachment import attached, believe
-from pointsman.control.clocks import StoreClock, SystemClock
+from pointsman.control.attachment import attached, believe, standing
 from pointsman.control.founding import adopt_head
 from pointsman.control.head import describe
 from pointsman.control.ports import Ground
@@ -21,9 +19,6 @@ from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
 from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NotFound, PointsmanError
-from pointsman.resolution.template import expand
-from pointsman.stores.settings import StoreSettings
-from pointsman.stores.store import open_store
 
 if TYPE_CHECKING:
     from pointsman.control.fleet import Belief, Fleet
@@ -89,26 +84,9 @@ async def standpoint(runtime: Runtime) -> AsyncGenerator[Standpoint]:
     Raises:
         ConfigurationError: Settings name no store, or the trust root or the key is wrong.
     """
-    settings, of_stores = _control(runtime), runtime.settings.section(StoreSettings)
-    clock = SystemClock()
-    heads = open_store(expand(settings.store, env=runtime.environ, where="control.store"), settings=of_stores)
-    url = expand(settings.releases, env=runtime.environ, where="control.releases")
-    releases = open_store(url, settings=of_stores) if url else heads
-    try:
-        ground = Ground(
-            heads=heads,
-            releases=releases,
-            clock=clock,
-            time=StoreClock(clock),
-            random=Random(),  # noqa: S311 - spreads replicas over time, keeps no secret
-            limits=settings.limits(),
-            report=runtime.events.tell,
-        )
+    _control(runtime)
+    async with standing(runtime) as ground:
         yield Standpoint(ground, await believe(runtime, os.environ))
-    finally:
-        await heads.aclose()
-        if releases is not heads:
-            await releases.aclose()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ runtime serves what the image says.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -54,8 +54,7 @@ async def attached(runtime: Runtime, environ: Mapping[str, str]) -> AsyncGenerat
     if not settings.store:
         yield None
         return
-    ground = _ground(runtime, settings)
-    try:
+    async with standing(runtime) as ground:
         belief = await believe(runtime, environ)
         fleet = Fleet(ground, belief, runtime.intake)
         _steer(runtime, fleet)
@@ -63,10 +62,33 @@ async def attached(runtime: Runtime, environ: Mapping[str, str]) -> AsyncGenerat
             await fleet.start(group)
             yield fleet
             group.cancel_scope.cancel()
-    finally:
-        await ground.heads.aclose()
-        if ground.releases is not ground.heads:
-            await ground.releases.aclose()
+
+
+@asynccontextmanager
+async def standing(runtime: Runtime) -> AsyncGenerator[Ground]:
+    """Open the stores that the settings name, for the time of the block.
+
+    Raises:
+        ConfigurationError: A URL is wrong.
+    """
+    settings, of_stores = runtime.settings.section(ControlSettings), runtime.settings.section(StoreSettings)
+    clock = SystemClock()
+    async with AsyncExitStack() as opened:
+        heads = open_store(expand(settings.store, env=runtime.environ, where="control.store"), settings=of_stores)
+        opened.push_async_callback(heads.aclose)
+        releases = heads
+        if url := expand(settings.releases, env=runtime.environ, where="control.releases"):
+            releases = open_store(url, settings=of_stores)
+            opened.push_async_callback(releases.aclose)
+        yield Ground(
+            heads=heads,
+            releases=releases,
+            clock=clock,
+            time=StoreClock(clock),
+            random=Random(),  # noqa: S311 - spreads replicas over time, keeps no secret
+            limits=settings.limits(),
+            report=runtime.events.tell,
+        )
 
 
 async def believe(runtime: Runtime, environ: Mapping[str, str]) -> Belief:
@@ -109,22 +131,6 @@ def admission(runtime: Runtime) -> Callable[[Verified[Manifest]], ManifestInput]
         return ManifestInput(contribution, manifest.version, verified.envelope_digest, manifest.expires)
 
     return admitted
-
-
-def _ground(runtime: Runtime, settings: ControlSettings) -> Ground:
-    clock = SystemClock()
-    of_stores = runtime.settings.section(StoreSettings)
-    heads = open_store(expand(settings.store, env=runtime.environ, where="control.store"), settings=of_stores)
-    releases = expand(settings.releases, env=runtime.environ, where="control.releases")
-    return Ground(
-        heads=heads,
-        releases=open_store(releases, settings=of_stores) if releases else heads,
-        clock=clock,
-        time=StoreClock(clock),
-        random=Random(),  # noqa: S311 - spreads replicas over time, keeps no secret
-        limits=settings.limits(),
-        report=runtime.events.tell,
-    )
 
 
 def _steer(runtime: Runtime, fleet: Fleet) -> None:
