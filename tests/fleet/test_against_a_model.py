@@ -206,7 +206,7 @@ async def test_a46_a_thousand_rounds_of_two_operators_lose_nothing_and_are_told_
     await world.begin()
     effects = Effects([await world.control()])
     fleet = [
-        await world.started(store=world.store.connect(Chaos(seed * 10 + place, world, effects))) for place in range(3)
+        await world.started(store=world.memory.connect(Chaos(seed * 10 + place, world, effects))) for place in range(3)
     ]
     deeds: list[Deed] = []
     await world.play(
@@ -214,7 +214,7 @@ async def test_a46_a_thousand_rounds_of_two_operators_lose_nothing_and_are_told_
     )
     await quiet()
     assert len(deeds) == 2 * ROUNDS
-    steady = await world.started(store=world.store.connect(Chaos(0, world, effects, calm=True)))
+    steady = await world.started(store=world.memory.connect(Chaos(0, world, effects, calm=True)))
     for deed in deeds[::10]:  # long gone from the ring
         await steady.order(deed.command)
         deed.answers.append(steady.answers[-1])

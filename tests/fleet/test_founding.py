@@ -166,7 +166,7 @@ async def test_two_publishers_at_once_do_not_overwrite_one_another(world: World)
     await world.publish(1, first)
     gate = Gate()
     flight = gate.hold("write", "release")
-    slow = Publisher(world.store.connect(gate), world.trust, world.hands.now)
+    slow = Publisher(world.memory.connect(gate), world.trust, world.hands.now)
     failed: list[Exception] = []
 
     async def late() -> None:

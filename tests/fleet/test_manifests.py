@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import anyio
@@ -17,11 +18,12 @@ from pointsman.control.roots import Roots
 from pointsman.control.sealing import Seal
 from pointsman.errors import ActivationFailed, Unavailable, UntrustedRoot
 from pointsman.manifests.canonical import decode_document, encode
-from pointsman.manifests.envelope import decode_envelope, digest_of
-from pointsman.manifests.schema import MAX_INT, Bad, Good, Manifest, Release
+from pointsman.manifests.envelope import decode_envelope, digest_of, sign
+from pointsman.manifests.schema import MAX_INT, Bad, Control, Good, Manifest, Release, payload_type
 from pointsman.manifests.trust import Trust
+from pointsman.manifests.verification import decode_head, encode_head
 from pointsman.stores.memory import MemoryStore
-from tests.fleet.world import AUDIENCE, Events, Replica, World, pause, quiet, refused, swap
+from tests.fleet.world import AUDIENCE, Events, Replica, World, key, pause, quiet, refused, swap
 
 
 def serves(replica: Replica) -> int | None:
@@ -331,7 +333,7 @@ async def test_a30_a_manifest_whose_bytes_are_not_those_that_were_approved_is_re
     assert [refusal.error for refusal in one.fleet.refusals] == ["digest-mismatch"]
 
 
-async def test_a53_a_manifest_that_cannot_be_fetched_leaves_what_serves_and_is_no_alarm(world: World):
+async def test_a_manifest_that_cannot_be_fetched_leaves_what_serves_and_is_no_alarm(world: World):
     await world.begin()
     one, two = await world.started(), await world.started()
     one.gate.refuse("read", "manifests/*", times=1)
@@ -380,6 +382,33 @@ async def test_a75_a_control_document_older_than_the_release_demands_is_never_wr
     await world.pass_time(30, step_s=1)
     assert serves(one) == 2
     assert (await world.control()).seq == 5
+
+
+async def test_a75_a_new_release_beside_an_old_control_document_or_the_reverse_is_refused(world: World):
+    await world.begin()
+    one = await world.started()
+    old = decode_head(await world.bytes_of("head"), world.trust)
+    await world.publish(2, world.manifest(2), world.manifest(1))
+    await one.fleet.refresh()
+    new = decode_head(await world.bytes_of("head"), world.trust)
+    for release, control in ((new.release, old.control), (old.release, new.control)):
+        await world.put_back(encode_head(bytes(release), bytes(control)))
+        await one.fleet.refresh()
+        assert "digest-mismatch" in one.fleet.status()["last_error"]
+        assert (await world.started()).fleet.head is None
+    assert serves(one) == 2
+
+
+async def test_a76_the_control_key_has_no_say_about_the_floor(world: World):
+    await world.begin()
+    one = await world.started()
+    control = json.loads(encode(await world.control())) | {"seq": 2, "floor": 9}
+    signed = sign(payload_type(Control), json.dumps(control, separators=(",", ":")).encode(), [key("control")])
+    head = decode_head(await world.bytes_of("head"), world.trust)
+    await world.put_back(encode_head(bytes(head.release), signed))
+    await one.fleet.refresh()
+    assert "malformed" in one.fleet.status()["last_error"]
+    assert serves(one) == 1
 
 
 async def test_a76_a_number_used_up_by_a_stolen_key_is_out_of_the_way_after_a_new_epoch(world: World):
@@ -517,7 +546,7 @@ class Published:
 
 async def test_over_https_a_replica_follows_the_release_alone_and_commands_reach_itself(world: World):
     await world.publish(1, world.manifest(1))
-    one = await world.started(store=Published(world.store))
+    one = await world.started(store=Published(world.memory))
     assert (serves(one), one.fleet.convergence.condition()) == (1, Freshness.FRESH)
     await world.publish(2, world.manifest(2), world.manifest(1))
     await world.pass_time(11)
@@ -531,7 +560,7 @@ async def test_over_https_a_replica_follows_the_release_alone_and_commands_reach
 async def test_over_https_an_expired_release_is_stale_and_goes_on(world: World):
     now = world.hands.now()
     await world.publish(1, world.manifest(1), expires=now + timedelta(days=5))
-    one = await world.started(store=Published(world.store))
+    one = await world.started(store=Published(world.memory))
     for _ in range(4):
         world.hands.turn(86_400)
         await quiet()
@@ -548,7 +577,7 @@ async def test_over_https_an_expired_release_is_stale_and_goes_on(world: World):
 async def test_over_https_an_older_release_is_never_taken(world: World):
     await world.publish(1, world.manifest(1))
     old = await world.bytes_of("release")
-    one = await world.started(store=Published(world.store))
+    one = await world.started(store=Published(world.memory))
     await world.publish(2, world.manifest(2), world.manifest(1))
     await one.fleet.refresh()
     standing = await world.store.read("release", max_bytes=1 << 16)

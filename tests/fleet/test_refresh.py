@@ -455,6 +455,18 @@ async def test_until_there_is_a_head_nothing_is_served_and_the_first_one_is_foun
     assert [kind for kind, _ in one.plane.taken] == ["control", "manifest"]
 
 
+async def test_a51_a_replica_that_starts_while_the_head_is_bad_serves_nothing_and_recovers_by_itself(world: World):
+    await world.begin()
+    good = await world.bytes_of("head")
+    await world.put_back(good[:-40])
+    one = await world.started(image=world.manifest(1))
+    assert one.plane.taken == []
+    assert one.fleet.is_stale()
+    await world.put_back(good)
+    await world.pass_time(16)
+    assert one.plane.manifest.version == 1
+
+
 async def test_a93_a_store_that_is_away_at_the_start_is_no_error_and_recovers_by_itself(world: World):
     await world.begin()
     one = world.replica()

@@ -42,7 +42,7 @@ from pointsman.errors import (
 from pointsman.manifests.envelope import digest_of, sign_document
 from pointsman.manifests.keys import SigningKey
 from pointsman.manifests.root import load_root
-from pointsman.manifests.schema import Approved, Audience, Control, Manifest, Order, Release, Role, Root
+from pointsman.manifests.schema import Approved, Audience, Control, Manifest, Order, Release, Role, RoleName, Root
 from pointsman.manifests.trust import Trust
 from pointsman.manifests.verification import Verified, decode_head, encode_head, verify_head
 from pointsman.resolution.contribution import Contribution
@@ -242,12 +242,17 @@ class World:
     Args:
         group: In which everything runs.
         paced: The store takes one write a second and object.
+        store: Another store than one in memory.
+        wall: The time at which this world begins.
     """
 
-    def __init__(self, group: TaskGroup, *, paced: bool = False) -> None:
+    def __init__(
+        self, group: TaskGroup, *, paced: bool = False, store: Store | None = None, wall: datetime = BIRTH
+    ) -> None:
         self.group = group
-        self.hands = Hands()
-        self.store = MemoryStore(clock=self.hands.now, paced=paced)
+        self.hands = Hands(wall)
+        self.memory = MemoryStore(clock=self.hands.now, paced=paced)
+        self.store: Store = store or self.memory
         self.roots = {1: self.root(1)}
         self.trust = Trust(load_root(self.roots[1]), AUDIENCE)
         self._seed = 0
@@ -264,7 +269,12 @@ class World:
         by: int = 0,
     ) -> bytes:
         """A root with these keys, signed by itself and by the one before it."""
-        names = {"root": (f"root{version}",), "manifest": ("manifest",), "release": release, "control": control}
+        names: dict[RoleName, tuple[str, ...]] = {
+            "root": (f"root{version}",),
+            "manifest": ("manifest",),
+            "release": release,
+            "control": control,
+        }
         keys = {each: key(each) for role in names.values() for each in role}
         document = Root(
             spec_version=1,
@@ -340,7 +350,7 @@ class World:
         store: Store | None = None,
     ) -> FleetHead:
         """Create the first head, as ``pointsman head adopt`` does."""
-        own = store or self.store.connect(wire)
+        own = store or (self.store if wire is None else self.memory.connect(wire))
         ground = self.ground(self.hands, own, own, Events())
         reader = Reader(ground, Roots(self.trust, self.store))
         return await adopt_head(ground, reader, Seal(key(signer)), min_seq=min_seq)
@@ -376,7 +386,7 @@ class World:
     ) -> Replica:
         """A replica that has not been started."""
         hands, events, gate, plane = hands or self.hands, Events(), Gate(), plane or Plane()
-        own = store or self.store.connect(gate)
+        own = store or self.memory.connect(gate)
         ground = self.ground(hands, own, own, events)
         belief = Belief(
             trust=trust or self.trust,
