@@ -357,12 +357,11 @@ def _turned_away(request: Request, detail: str) -> Response:
     return replace(forbidden(detail), instance=request.scope["path"]).response()
 
 
-class Unfit(InputError):
-    """The target of a swap does not stand on this replica, or may not serve; nothing was written."""
-
-    def __init__(self, error: PointsmanError) -> None:
-        super().__init__(error.message, hint=error.hint)
-        self.code = error.code
+def _unfit(error: PointsmanError) -> InputError:
+    """Return that the target of a swap does not stand on this replica, or may not serve; nothing was written."""
+    found = InputError(error.message, hint=error.hint)
+    found.code = error.code
+    return found
 
 
 @contextmanager
@@ -373,7 +372,7 @@ def _fitness() -> Iterator[None]:
     except (NoCatalog, ComponentsClosed):
         raise
     except NOT_FIT as error:
-        raise Unfit(error) from error
+        raise _unfit(error) from error
 
 
 def _component(domain: str, key: str) -> Any:
