@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pointsman.control.commands import Outcome
 from pointsman.control.convergence import Freshness
+from pointsman.control.effective import LARGE_BYTES
 from pointsman.control.founding import adopt_head
 from pointsman.control.publishing import Publisher
 from pointsman.control.reading import Reader
@@ -19,7 +20,7 @@ from pointsman.control.sealing import Seal
 from pointsman.errors import ActivationFailed, Unavailable, UntrustedRoot
 from pointsman.manifests.canonical import decode_document, encode
 from pointsman.manifests.envelope import decode_envelope, digest_of, sign
-from pointsman.manifests.schema import MAX_INT, Bad, Control, Good, Manifest, Release, payload_type
+from pointsman.manifests.schema import MAX_INT, Bad, Control, Good, Manifest, Release, TenantEntry, payload_type
 from pointsman.manifests.trust import Trust
 from pointsman.manifests.verification import decode_head, encode_head
 from pointsman.stores.memory import MemoryStore
@@ -315,6 +316,20 @@ async def test_the_images_own_manifest_is_not_served_below_the_floor(world: Worl
     assert [refusal.error for refusal in old.fleet.refusals] == ["preflight-failed", "rollback"]
 
 
+async def test_a_large_manifest_is_judged_beside_the_event_loop_and_refused_as_any_other(world: World):
+    tenants = {f"tenant-{number}": TenantEntry(labels={"plan": "x" * 60}) for number in range(1000)}
+    large, wrong = world.manifest(2, tenants=tenants), world.manifest(3, tenants=tenants, epoch=2)
+    assert len(large) > LARGE_BYTES
+    await world.publish(1, large)
+    await world.found()
+    one = world.replica(image=wrong)
+    one.plane.refuses[2] = refused()
+    await one.fleet.start(world.group)
+    assert [refusal.error for refusal in one.fleet.refusals] == ["preflight-failed", "wrong-epoch"]
+    one.plane.refuses.clear()
+    assert serves(await world.started()) == 2
+
+
 async def test_an_image_whose_manifest_is_approved_does_not_list_it_twice(world: World):
     first = world.manifest(1)
     await world.begin(first)
@@ -483,9 +498,12 @@ async def test_a81_a_root_that_the_image_demands_and_the_store_withholds_stops_t
     await world.begin()
     one = world.replica(min_root=2)
     with pytest.raises(UntrustedRoot):
-        await one.fleet.start(world.group)
+        await one.fleet.check_root()
+    await one.fleet.start(world.group)
+    assert one.fleet.head is None
     await world.store.create("roots/2", world.root(2, by=1))
     two = await world.started(min_root=2)
+    await two.fleet.check_root()
     assert serves(two) == 1
     assert two.fleet.head.trust.root.version == 2
 
@@ -495,6 +513,8 @@ async def test_a_demanded_root_that_cannot_be_fetched_yet_stops_nothing_and_serv
     await world.store.create("roots/2", world.root(2, by=1))
     one = world.replica(min_root=2)
     undo = one.gate.refuse("read", "roots/*")
+    await one.fleet.check_root()
+    assert one.events.named("control.root-not-fetched")
     await one.fleet.start(world.group)
     assert serves(one) is None
     undo()

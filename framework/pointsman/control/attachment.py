@@ -57,6 +57,7 @@ async def attached(runtime: Runtime, environ: Mapping[str, str]) -> AsyncGenerat
     async with standing(runtime) as ground:
         belief = await believe(runtime, environ)
         fleet = Fleet(ground, belief, runtime.intake)
+        await fleet.check_root()
         _steer(runtime, fleet)
         async with anyio.create_task_group() as group:
             await fleet.start(group)

@@ -123,10 +123,10 @@ class Convergence:
             return Freshness.FRESH
         return Freshness.AGED if self._ground.heads.writable else Freshness.STALE
 
-    def due(self) -> bool:
+    def due(self, now: Reading | None = None) -> bool:
         """Tell whether it is time to read again. Cheap: three clocks and a comparison."""
         since, delay = self._next
-        return Reading.of(self._ground.clock).since(since) >= delay
+        return (now or Reading.of(self._ground.clock)).since(since) >= delay
 
     # --- triggers ---
 
@@ -141,7 +141,7 @@ class Convergence:
         """Let a refresh that is due happen, and wait for it where the rules say so. Never raises."""
         now = Reading.of(self._ground.clock)
         silence_s, self._called = now.since(self._called), now
-        if not self.due() and self._flights.flying is None:
+        if not self.due(now) and self._flights.flying is None:
             return
         landing = self._flights.launch()
         patience_s = pacing.patience(

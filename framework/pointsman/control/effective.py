@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from pointsman.control import pacing
 from pointsman.control.clocks import Reading
 from pointsman.control.flights import Flights
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from pointsman.runtime.inputs import ManifestInput
 
 FOLDER: Final = "manifests/sha256/"
+LARGE_BYTES: Final = 64 * 1024
+"""A manifest over this is judged in a thread: requests do not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,12 @@ class Manifests:
         """
         data = await self._bytes(choice, place)
         now = self._ground.time.now()
-        verified = verify_manifest(data, place.trust, now, entry=choice.entry, release=place.release)
-        return self._admission(verified)
+
+        def judged() -> ManifestInput:
+            verified = verify_manifest(data, place.trust, now, entry=choice.entry, release=place.release)
+            return self._admission(verified)
+
+        return judged() if len(data) <= LARGE_BYTES else await anyio.to_thread.run_sync(judged)
 
     async def _bytes(self, choice: Choice, place: FleetHead | FoundRelease) -> bytes:
         if choice.entry is None and self._image is not None:

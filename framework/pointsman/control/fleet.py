@@ -83,15 +83,25 @@ class Fleet:
 
     # --- life ---
 
+    async def check_root(self) -> None:
+        """Refuse to start on a root that the image calls too old; before `start`, and outside of its group.
+
+        A store that is away is no reason not to start: nothing is taken before the root is there.
+
+        Raises:
+            UntrustedRoot: A newer root is demanded, and is not to be had.
+            ManifestError: It is refused otherwise.
+        """
+        try:
+            await self._roots.trust_for(self._belief.min_root, self._ground.time.now())
+        except StoreError as error:
+            self._ground.report("control.root-not-fetched", error=told(error))
+
     async def start(self, group: TaskGroup) -> None:
         """Take the head, then the manifest; returns when both were taken or could not be. A store away is no error.
 
-        Cancelled, it goes on in the group: routes answer 503 until a catalog stands.
-
-        Raises:
-            UntrustedRoot: The image demands a root that is not to be had: nothing may start.
+        Cancelled, it goes on in the group: routes answer 503 until a catalog stands. Never raises.
         """
-        await self._check_min_root()
         self.effective.board(group)
         self._adoption.board(group)
         await self.convergence.start(group)
@@ -201,12 +211,6 @@ class Fleet:
         if head is not None:
             self.effective.follow(head)
             self._adoption.follow(head)
-
-    async def _check_min_root(self) -> None:
-        try:
-            await self._roots.trust_for(self._belief.min_root, self._ground.time.now())
-        except StoreError as error:  # an unreachable store is no reason not to start; nothing is taken before it
-            self._ground.report("control.root-not-fetched", error=told(error))
 
 
 def _summary(head: FleetHead) -> dict[str, object]:

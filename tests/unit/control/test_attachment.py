@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from pointsman import Runtime, Settings
 from pointsman.control.attachment import attached, believe
 from pointsman.control.fleet import Fleet
 from pointsman.control.settings import ControlSettings
-from pointsman.errors import ConfigurationError
+from pointsman.errors import ConfigurationError, UntrustedRoot
+from pointsman.manifests.envelope import sign_document
 from pointsman.manifests.keys import generate, save_signing_key
+from pointsman.manifests.root import ROLES
+from pointsman.manifests.schema import Audience, Role, Root
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +25,22 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def runtime(environ: dict[str, str] | None = None, **sections: Any) -> Runtime:
     settings = Settings.load(service="notebook", environment="development", environ={}, **sections)
     return Runtime(settings, environ=environ or {}, plugins=False)
+
+
+def made_root(audience: Audience) -> bytes:
+    keys = {role: generate() for role in ROLES}
+    now = datetime.now(UTC)
+    document = Root(
+        spec_version=1,
+        epoch=1,
+        version=1,
+        issued_at=now,
+        expires=now + timedelta(days=30),
+        audience=audience,
+        keys={key.keyid: key.public.raw.hex() for key in keys.values()},
+        roles={role: Role(keyids=(key.keyid,), threshold=1) for role, key in keys.items()},
+    )
+    return sign_document(document, [keys["root"]])
 
 
 async def test_without_a_store_there_is_no_fleet_and_the_image_serves() -> None:
@@ -62,6 +82,16 @@ async def test_a_root_that_is_not_there_is_told_with_its_path() -> None:
     missing = runtime(trust={"root": "root.json"})
     with pytest.raises(ConfigurationError, match=r"trust\.root: expected a file, found none at root\.json"):
         await believe(missing, {})
+
+
+async def test_a_root_that_the_image_demands_and_nobody_has_stops_the_start(tmp_path: Path) -> None:
+    audience = Audience("notebook", "development")
+    (tmp_path / "root.json").write_bytes(made_root(audience))
+    trust = {"root": "root.json", "min_root": 2}
+    following = runtime(control={"store": f"file://{tmp_path}/fleet"}, trust=trust)
+    with pytest.raises(UntrustedRoot, match="root 2"):
+        async with attached(following, {}):
+            pass
 
 
 async def test_outside_of_development_a_root_is_demanded() -> None:
