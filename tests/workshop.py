@@ -276,6 +276,7 @@ class Replica(World):
         self.runtime = Runtime(
             settings, include=[*self._include, *include], events=self.events, environ={"HOME": "/home"},
             plugins=self._plugins,
+            surroundings=Surroundings(clock=self.clock, now=self.clock.now, later=self.clock.later),
         )  # fmt: skip
         self.runtime.points.time = self.clock.now
         self.resolver, self.manager = self.runtime.resolver, self.runtime.lifecycle

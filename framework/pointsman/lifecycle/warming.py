@@ -90,8 +90,6 @@ class Warming:
         try:
             return [await self._planner.plan(catalog, question)]
         except TenantError:
-            if question.tenant is not None:
-                raise
             return [await self._planner.plan(catalog, replace(question, tenant=name)) for name in catalog.tenants()[:1]]
 
     def _started(self, plans: Iterable[Plan], *, strict: bool, check_health: bool) -> list[Instance]:

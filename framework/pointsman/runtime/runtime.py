@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from os import PathLike
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, Unpack
 
@@ -64,6 +63,7 @@ class Runtime:
         events: Whose listeners hear of instances, swaps and refusals.
         environ: Variables for ``${env:}``; the process's own unless told otherwise.
         plugins: Whether entry points of installed packages are read.
+        surroundings: Clocks and timers; what is told and kept secret is the runtime's own.
 
     Raises:
         ConfigurationError: A setting, a declaration or a selection is wrong.
@@ -87,7 +87,9 @@ class Runtime:
         events: Events | None = None,
         environ: Mapping[str, str] | None = None,
         plugins: bool = True,
+        surroundings: Surroundings | None = None,
     ) -> None:
+        around = surroundings or Surroundings()
         self.environ = os.environ if environ is None else environ
         self.settings = settings if isinstance(settings, Settings) else Settings.load(settings)
         self.state: RunState = "starting"
@@ -95,12 +97,12 @@ class Runtime:
         self.is_stale: Callable[[], bool] = lambda: False
         self.events = events or Events()
         self.scrubber = Scrubber()
-        self.secrets = SecretReader(self.scrubber.remember, monotonic)
+        self.secrets = SecretReader(self.scrubber.remember, around.clock)
         self.plugins: tuple[Plugin, ...] = installed_plugins() if plugins else ()
         self.resolver = self._registered(include)
         self.points = Points(self.resolver, Inputs(self.resolver.registrations, self._contribution()))
         check_settings_selections(self.snapshot.catalog)
-        self.lifecycle = self._manager()
+        self.lifecycle = self._manager(around)
         self.points.join(self.lifecycle)
         self.requirements = Requirements(self.lifecycle.planner)
         self.intake = Intake(self.points, self.requirements)
@@ -233,8 +235,9 @@ class Runtime:
         known = [registration.candidate for registration in self.resolver.registrations]
         return self.settings.contribution(self.resolver.marks(), known=known)
 
-    def _manager(self) -> LifecycleManager:
-        surroundings = Surroundings(
+    def _manager(self, around: Surroundings) -> LifecycleManager:
+        surroundings = replace(
+            around,
             secrets=self.secrets,
             secret_epoch=self.secrets.epoch,
             scrub=self.scrubber.scrub,

@@ -6,15 +6,17 @@ import asyncio
 import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from pointsman.declarations import Use
 from pointsman.errors import (
     ActivationFailed,
+    CapacityExceeded,
     ComponentsClosed,
     HealthCheckFailed,
     InputError,
@@ -431,6 +433,31 @@ async def test_an_instance_that_dies_of_itself_is_made_again_with_all_that_stand
     assert after.use() == "top"
     assert after is not before
     await until(lambda: not before.open)
+
+
+async def test_what_is_absent_and_optional_is_given_as_none(world: World) -> None:
+    optional = Annotated[object | None, Use("adapter", "queue")]
+    world.register("adapter/cache=redis")
+    world.register("service/notes=sql", world.factory("sql", cache="adapter/cache", queue=optional))
+    notes = await world.manager.activate("service", "notes")
+    assert notes.given["queue"] is None
+    assert notes.given["cache"].use() == "redis"
+
+
+async def test_what_finds_no_room_beneath_holds_nothing() -> None:
+    async with world_of(tenant_instances_max=1) as world:
+        world.register("adapter/cache=redis")
+        world.register("adapter/session=own", lifetime="tenant")
+        world.register("service/cart=own", world.factory("cart", cache="adapter/cache", session="adapter/session"),
+                       lifetime="request")  # fmt: skip
+        one, other = world.lease(), world.lease()
+        await world.get(one, "service/cart", "acme")
+        with pytest.raises(CapacityExceeded):
+            await world.get(other, "service/cart", "globex")
+        one.close()
+        other.close()
+        await until(lambda: sorted(world.open) == ["own", "redis"])
+        assert all(instance.idle for instance in world.manager.keeper.instances)
 
 
 # --- requests ---

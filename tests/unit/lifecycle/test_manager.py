@@ -262,6 +262,17 @@ async def test_a_tenants_instance_that_nobody_holds_for_long_is_closed(world: Wo
     assert (await activate_for(world, "acme"))[0].use() == "sql"
 
 
+async def test_one_that_was_given_up_before_its_time_is_left_alone(world: World) -> None:
+    world.register("service/notes=old", lifetime="tenant")
+    world.register("service/notes=new", lifetime="tenant", priority=-1)
+    await activate_for(world, "acme")
+    await world.manager.swap("service", "notes", provider="new", tenant="acme")
+    world.clock.advance(899)
+    await activate_for(world, "acme")
+    world.clock.advance(1)
+    await until(lambda: world.open == ["new"])
+
+
 async def test_one_that_is_used_now_and_then_stays(world: World) -> None:
     world.register("service/notes=sql", lifetime="tenant")
     for _ in range(5):
