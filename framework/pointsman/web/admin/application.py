@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -19,29 +18,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pointsman.control.commands import Command, Outcome, etag, operation_id
+from pointsman.control.commands import Command, Outcome, etag
 from pointsman.declarations import component_of
-from pointsman.errors import (
-    ComponentsClosed,
-    ConfigurationError,
-    Conflict,
-    IdentityError,
-    InputError,
-    LifecycleError,
-    NoCatalog,
-    NoEligibleCandidate,
-    NotFound,
-    PointsmanError,
-    ProviderError,
-    Stale,
-    TenantError,
-)
+from pointsman.errors import ConfigurationError, IdentityError, InputError, NotFound, PointsmanError
 from pointsman.web.admin import looking
 from pointsman.web.admin.authentication import Caller, Gatekeeper
 from pointsman.web.admin.effects import effects_of
 from pointsman.web.admin.guard import check_media_type, forbidden, refused
 from pointsman.web.admin.operator import Alone, Operator
-from pointsman.web.admin.orders import VERBS, Order, RefreshOrder, SwapOrder, Verb, command_of
+from pointsman.web.admin.ordering import Ordering, fitness
+from pointsman.web.admin.orders import VERBS, Order, RefreshOrder, Verb
 from pointsman.web.admin.queries import Query
 from pointsman.web.admin.records import Records, unknown
 from pointsman.web.admin.settings import AdminSettings
@@ -60,8 +46,6 @@ Look: TypeAlias = Callable[[Request], Awaitable[object]]
 AUDIT_DEFAULT, AUDIT_MOST = 50, 500
 CALLER = "pointsman.caller"
 """Where the ASGI scope holds who asks, once that is known."""
-NOT_FIT = (LifecycleError, NoEligibleCandidate, ConfigurationError, TenantError, ProviderError)
-"""A target that does not stand here, or may not serve, is the caller's mistake; that we stop or start is not."""
 _OPERATION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -98,6 +82,7 @@ class Admin:
         self._prompt = prompt
         self._alone = Alone(runtime)
         self._records = Records(runtime, clock)
+        self._ordering = Ordering(runtime, lambda: self._operator, self._alone, self._records)
         self._gatekeeper = Gatekeeper(runtime, settings, self._records.seldom)
         self._dispatch = Dispatch([*self._looks(), *self._orders()])
 
@@ -222,9 +207,9 @@ class Admin:
         command: Command | None = None
         try:
             order = cast("Order", await self._read(read, request))
-            with _fitness():
-                command = await self._command(verb, order, caller, request)
-                outcome = await self._carried_out(command, conditional="If-Match" in request.headers)
+            with fitness():
+                command = await self._ordering.command(verb, order, caller, request)
+                outcome = await self._ordering.carry_out(command, conditional="If-Match" in request.headers)
         except PointsmanError as error:
             await self._records.refused(caller, name, command, error)
             raise
@@ -254,40 +239,6 @@ class Admin:
         if errors:
             raise InputError("The command cannot be read.", errors=tuple(errors))
         return cast("object", value)
-
-    async def _command(self, verb: Verb, order: Order, caller: Caller, request: Request) -> Command:
-        dry_run = Query(request.scope["query_string"], ("dry_run",)).flag("dry_run")
-        headers, weighed = request.headers, isinstance(order, SwapOrder) and order.weight_bp is not None
-        incumbent = None
-        if weighed and order.reach == "fleet":
-            await self._operator.refresh()
-        if weighed and (key := headers.get("Idempotency-Key")):
-            incumbent = await self._incumbent_of(operation_id(caller.name, key))
-        snapshot = self._runtime.points.current()
-        command = command_of(verb, order, caller, snapshot.catalog, headers, dry_run=dry_run, incumbent=incumbent)
-        control = snapshot.inputs.control
-        if weighed and order.reach == "fleet" and command.if_match is None and control is not None:
-            return replace(command, if_match=etag(control.cseq))  # who serves was looked up there
-        return command
-
-    async def _incumbent_of(self, operation: str) -> str | None:
-        """Return the incumbent of a split that was ordered under this id before: whoever tries again means the same."""
-        try:
-            record = self._records.find(operation) or await self._operator.operation(operation)
-        except NotFound:
-            return None
-        value = record.begin.command.get("value")
-        found = value.get("incumbent") if isinstance(value, dict) else None
-        return found if isinstance(found, str) else None
-
-    async def _carried_out(self, command: Command, *, conditional: bool) -> Outcome:
-        operator = self._alone if command.reach == "replica" else self._operator
-        try:
-            return await operator.run(command)
-        except Stale as error:
-            if conditional:
-                raise
-            raise Conflict(error.message, hint=error.hint) from error
 
     def _answer(self, command: Command, outcome: Outcome) -> Response:
         changes = [
@@ -355,24 +306,6 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], method
 
 def _turned_away(request: Request, detail: str) -> Response:
     return replace(forbidden(detail), instance=request.scope["path"]).response()
-
-
-def _unfit(error: PointsmanError) -> InputError:
-    """Return that the target of a swap does not stand on this replica, or may not serve; nothing was written."""
-    found = InputError(error.message, hint=error.hint)
-    found.code = error.code
-    return found
-
-
-@contextmanager
-def _fitness() -> Iterator[None]:
-    """Tell what keeps a target from serving as the caller's mistake: 422, whatever it would be to a request."""
-    try:
-        yield
-    except (NoCatalog, ComponentsClosed):
-        raise
-    except NOT_FIT as error:
-        raise _unfit(error) from error
 
 
 def _component(domain: str, key: str) -> Any:

@@ -93,7 +93,6 @@ def command_of(
     headers: Mapping[str, str],
     *,
     dry_run: bool,
-    incumbent: str | None = None,
 ) -> Command:
     """Return the command that a body and its headers are.
 
@@ -104,7 +103,6 @@ def command_of(
         catalog: In force here; the incumbent of a split is who serves in it.
         headers: ``If-Match`` and ``Idempotency-Key``, where they were sent.
         dry_run: Whether nothing is to be written.
-        incumbent: That of the same command, where it is tried again.
 
     Raises:
         InputError: A field, or both of two that exclude each other, is wrong.
@@ -114,11 +112,7 @@ def command_of(
         raise _wrong("tenants", "expected tenant or tenants, found both", "exclusive")
     component = Component[Any](order.domain, order.key)
     tenants = (order.tenant,) if order.tenant is not None else order.tenants
-    value: Selection | None = order.provider if isinstance(order, SwapOrder) else None
-    if isinstance(order, SwapOrder) and order.weight_bp is not None:
-        base = catalog if order.reach == "replica" else replace(catalog, replica=Choices())
-        who = incumbent or incumbent_of(base, component, tenants)
-        value = split_towards(order.provider, order.weight_bp, who)
+    value = _value(order, component, tenants, catalog) if isinstance(order, SwapOrder) else None
     return Command(
         kind="split" if isinstance(value, Split) else verb.kind,
         component=component,
@@ -134,6 +128,14 @@ def command_of(
         idempotency_key=headers.get("Idempotency-Key"),
         dry_run=dry_run,
     )
+
+
+def _value(order: SwapOrder, component: Component[Any], tenants: tuple[str, ...] | None, catalog: Catalog) -> Selection:
+    """Return what is ordered to serve; for the fleet, this replica's own orders have no say in it."""
+    if order.weight_bp is None:
+        return order.provider
+    base = catalog if order.reach == "replica" else replace(catalog, replica=Choices())
+    return split_towards(order.provider, order.weight_bp, incumbent_of(base, component, tenants))
 
 
 def split_towards(provider: str, weight_bp: int, incumbent: str) -> Split:
