@@ -15,7 +15,9 @@ from pointsman.errors import (
     InputError,
     ManifestPending,
     NoEligibleCandidate,
+    OrderUnavailable,
     OutcomeUnknown,
+    PointsmanError,
     PreconditionFailed,
     ReadOnlyReplica,
     Stale,
@@ -450,12 +452,13 @@ async def test_two_tries_that_claim_at_once_take_one_base(world: World):
     assert [answer.cseq for answer in (*one.answers, *two.answers)] == [1, 1]
 
 
-async def test_a_component_of_which_nobody_may_serve_can_still_be_paused(world: World):
+@pytest.mark.parametrize("refusal", [NoEligibleCandidate, OrderUnavailable])
+async def test_a_component_of_which_nobody_may_serve_can_still_be_paused(world: World, refusal: type[PointsmanError]):
     await world.begin()
     one = await world.started()
-    one.plane.ineligible = True
+    one.plane.ineligible = refusal
     assert isinstance(await one.order(pause()), Outcome)
-    assert isinstance(await one.order(swap("redis")), NoEligibleCandidate)
+    assert isinstance(await one.order(swap("redis")), refusal)
 
 
 async def test_code_may_order_a_swap_too(world: World):

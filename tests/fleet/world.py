@@ -33,7 +33,6 @@ from pointsman.errors import (
     DanglingSelection,
     HealthCheckFailed,
     ManifestError,
-    NoEligibleCandidate,
     PointsmanError,
     PreflightFailed,
     UnknownComponent,
@@ -122,7 +121,7 @@ class Plane:
         self.providers = {"redis", "memory"}
         self.withheld: dict[int, set[str]] = {}
         self.proved: list[str] = []
-        self.ineligible = False
+        self.ineligible: type[PointsmanError] | None = None
 
     def take_control(self, control: Control) -> Awaitable[None]:
         self.gating = control
@@ -164,8 +163,8 @@ class Plane:
     def check_order(self, component: Component[Any], providers: tuple[str, ...], tenants: tuple[str, ...]) -> None:
         if component.domain != "adapter":
             raise UnknownComponent(f"nothing is registered for {component}")
-        if self.ineligible:
-            raise NoEligibleCandidate(f"nothing may serve {component}")
+        if self.ineligible is not None:
+            raise self.ineligible(f"nothing may serve {component}")
         for provider in providers:
             if provider not in self._offered(self.manifest):
                 raise UnknownProvider(f"{component} has no provider {provider}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pointsman.control.head import in_slot, providers
-from pointsman.errors import ManifestPending, NoEligibleCandidate
+from pointsman.errors import ManifestPending, NoEligibleCandidate, OrderUnavailable
 
 if TYPE_CHECKING:
     from pointsman.control.commands import Command
@@ -72,7 +72,7 @@ class Judge:
         tenants = command.tenants or ()
         try:
             self._plane.check_order(command.component, providers(command.value), tenants)
-        except NoEligibleCandidate:
+        except (NoEligibleCandidate, OrderUnavailable):
             if command.value is not None:  # a gate needs a component that is known, and no more
                 raise
 

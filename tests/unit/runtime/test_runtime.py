@@ -162,6 +162,9 @@ async def test_a_swap_with_a_fleet_is_the_fleets() -> None:
     async with replica_of("adapter/cache=old") as replica:
         replica.runtime.fleet = Fleet()
         await replica.runtime.swap("adapter", "cache", "old", reason="tired", tenant="acme")
+        await replica.runtime.swap(
+            "adapter", "cache", "old", reason="here", reach="replica"
+        )  # no affair of the fleet's
     assert orders == [{"component": CACHE, "provider": "old", "reason": "tired", "tenant": "acme", "reach": "fleet"}]
 
 
