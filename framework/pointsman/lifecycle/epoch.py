@@ -8,7 +8,7 @@ an epoch up to n. Everything here is synchronous and stays on the loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Epoch:
         if self.next is not None:
             self.leaving.append(instance)
 
-    def adopt(self, plans: Mapping[Question, Plan], made: Mapping[Identity, Instance]) -> None:
+    def adopt(self, plans: Mapping[Question, Plan], wanted: Iterable[Plan], made: Mapping[Identity, Instance]) -> None:
         """Take in what was warmed for this very catalog; what a request made meanwhile stays."""
         self.plans.update(plans)
-        for part in (part for plan in plans.values() for part in plan.closure()):
+        for part in (part for plan in wanted for part in plan.closure()):
             if part.identity in made and self.find(part.identity) is None:
                 self.bindings[part.identity] = made[part.identity]
 

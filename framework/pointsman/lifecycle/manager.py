@@ -261,7 +261,7 @@ class LifecycleManager:
         current = self.epochs.current
         if catalog is current.catalog:
             if warming is not None:
-                current.adopt(warming.plans, warming.fresh.made)
+                current.adopt(warming.plans, warming.wanted, warming.fresh.made)
             return
         epoch = successor(current, catalog, self.planner, warming)
         for instance in self.epochs.bind(epoch):

@@ -16,7 +16,7 @@ from pointsman.errors import LifecycleError, PointsmanError
 from pointsman.lifecycle.hooks import Swapping
 from pointsman.lifecycle.reporting import in_words
 from pointsman.observability.tracing import span
-from pointsman.resolution.decision import Question, possible_providers
+from pointsman.resolution.decision import Question
 from pointsman.resolution.resolver import resolve_in
 from pointsman.resolution.selection import Choices
 
@@ -102,7 +102,7 @@ async def perform(manager: LifecycleManager, swap: Swap, propose: Callable[[], P
 def proofs(manager: LifecycleManager, catalog: Catalog, swap: Swap) -> tuple[Question, ...]:
     """Return the questions that a swap must prove: whom it names, the default profile, every live profile.
 
-    At most ``proved_profiles_max`` of them; under a split, both sides of each.
+    At most ``proved_profiles_max`` of them; a warming proves both sides of a split for each.
 
     Raises:
         ResolutionError: For one whom it names, the target may not serve.
@@ -114,14 +114,7 @@ def proofs(manager: LifecycleManager, catalog: Catalog, swap: Swap) -> tuple[Que
         question = instance.plan.question
         if None in whom and question.component == swap.component and question.tenant not in whom:
             whom.append(question.tenant)
-    questions = []
-    for tenant in whom[: manager.limits.proved_profiles_max]:
-        question = Question(swap.component, tenant)
-        providers = possible_providers(catalog, question)
-        questions.append(question)
-        if len(providers) > 1:
-            questions += [replace(question, provider=provider) for provider in providers]
-    return tuple(questions)
+    return tuple(Question(swap.component, tenant) for tenant in whom[: manager.limits.proved_profiles_max])
 
 
 def overriding(

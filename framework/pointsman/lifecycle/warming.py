@@ -23,6 +23,7 @@ from pointsman.lifecycle.epoch import Epoch, Epochs, Fresh
 from pointsman.lifecycle.health import check
 from pointsman.lifecycle.keeper import Keeper, ready
 from pointsman.lifecycle.planning import NotLoaded, Planner
+from pointsman.resolution.decision import possible_providers
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.identity import Identity, Plan
@@ -35,7 +36,12 @@ SLICE = 100
 
 
 class Warming:
-    """Plans and instances for a catalog that nobody has bound yet."""
+    """Plans and instances for a catalog that nobody has bound yet.
+
+    Attributes:
+        plans: The answer to each question that was live, or is to be proved.
+        wanted: These, and the other sides of splits that were proved.
+    """
 
     def __init__(self, epochs: Epochs, planner: Planner, keeper: Keeper, proven: dict[Identity, Instance]) -> None:
         self._epochs = epochs
@@ -43,6 +49,7 @@ class Warming:
         self._keeper = keeper
         self.fresh = Fresh(epochs, proven)
         self.plans: dict[Question, Plan] = {}
+        self.wanted: tuple[Plan, ...] = ()
 
     async def prepare(
         self, catalog: Catalog, prove: Sequence[Question] = (), *, strict: bool, check_health: bool = True
@@ -50,7 +57,7 @@ class Warming:
         """Plan what is live now under the catalog, and warm what changed.
 
         Args:
-            prove: Questions whose instances must be made and well, live or not.
+            prove: Questions whose instances must be made and well, live or not; under a split, those of both sides.
             strict: Whether a live identity that cannot be warmed is an error, or fails only its own use later.
             check_health: Whether what is made must say that it is healthy.
 
@@ -59,7 +66,8 @@ class Warming:
         """
         live = await self._replanned(catalog, strict=strict)
         proved = [plan for question in prove for plan in await self._proof(catalog, question)]
-        self.plans = {plan.question: plan for plan in (*live, *proved)}
+        self.wanted = (*live, *proved)
+        self.plans = {plan.question: plan for plan in reversed(self.wanted)}  # of several of one question the first
         for plan in proved:
             self._keeper.forget(plan)  # somebody asked on purpose
         changed = [plan for plan in live if self._epochs.current.find(plan.identity) is None]
@@ -88,9 +96,11 @@ class Warming:
     async def _proof(self, catalog: Catalog, question: Question) -> list[Plan]:
         """Plan what must be proved; for what is made tenant by tenant, the first tenant stands for everyone."""
         try:
-            return [await self._planner.plan(catalog, question)]
+            plan = await self._planner.plan(catalog, question)
         except TenantError:
             return [await self._planner.plan(catalog, replace(question, tenant=name)) for name in catalog.tenants()[:1]]
+        sides = [await self._planner.plan(catalog, side) for side in sides_of(catalog, plan)]
+        return [plan, *(replace(side, question=question) for side in sides)]
 
     def _started(self, plans: Iterable[Plan], *, strict: bool, check_health: bool) -> list[Instance]:
         """Begin to make what is not there; all of it side by side."""
@@ -132,6 +142,14 @@ def _lasting(plans: Iterable[Plan]) -> Iterator[Plan]:
             yield from (part for part in plan.closure() if part.lifetime != "request")
 
 
+def sides_of(catalog: Catalog, plan: Plan) -> tuple[Question, ...]:
+    """Return a question for each provider that a split may give to other subjects; none where there is no split."""
+    if not plan.by_subject or plan.question.provider is not None:
+        return ()
+    providers = possible_providers(catalog, plan.question)
+    return tuple(replace(plan.question, provider=provider) for provider in providers if len(providers) > 1)
+
+
 def live_questions(epoch: Epoch) -> tuple[Question, ...]:
     """Return every question that led to an instance which serves now."""
     asked = [plan.question for plan in epoch.plans.values() if epoch.find(plan.identity) is not None]
@@ -142,14 +160,16 @@ def live_questions(epoch: Epoch) -> tuple[Question, ...]:
 def successor(current: Epoch, catalog: Catalog, planner: Planner, warming: Warming | None = None) -> Epoch:
     """Return the epoch that follows: a pure step, with no await in it.
 
-    Whatever is live and still the answer to some question is carried over; what was warmed for it is bound.
+    Whatever is live and still the answer to some question is carried over, for other subjects too; what was warmed
+    for it is bound.
     """
     plans = dict(warming.plans) if warming else {}
     for question in live_questions(current):
         if question not in plans and (plan := _planned(catalog, question, planner)) is not None:
             plans[question] = plan
+    sides = [_planned(catalog, side, planner) for plan in plans.values() for side in sides_of(catalog, plan)]
     find = warming.fresh.find if warming else current.find
-    bindings = _bindings(plans.values(), find)
+    bindings = _bindings((*plans.values(), *(side for side in sides if side is not None)), find)
     return Epoch(current.number + 1, catalog, plans, bindings)
 
 

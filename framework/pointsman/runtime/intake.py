@@ -110,10 +110,10 @@ class Intake:
         """
         lifecycle = self._points.lifecycle
         catalog = _ordered(self._points.snapshot.catalog, component, selection, tenants)
-        for provider in selection.providers if isinstance(selection, Split) else (selection,):
-            swap = Swap(component, provider, tenants=tenants or (), force=force)
-            questions = proofs(lifecycle, catalog, swap)
-            await lifecycle.prove(catalog, questions, strict=True, check_health=not force)
+        providers = selection.providers if isinstance(selection, Split) else (selection,)
+        swaps = [Swap(component, provider, tenants=tenants or ()) for provider in providers]
+        questions = dict.fromkeys(question for swap in swaps for question in proofs(lifecycle, catalog, swap))
+        await lifecycle.prove(catalog, tuple(questions), strict=True, check_health=not force)
 
     def check_order(self, component: Component[Any], providers: tuple[str, ...], tenants: tuple[str, ...]) -> None:
         """Judge what an order names against the catalog in force; no tenants are everyone.

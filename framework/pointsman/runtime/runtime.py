@@ -108,6 +108,7 @@ class Runtime:
         self.intake = Intake(self.points, self.requirements)
         self.resolver.watch(self._registrations_changed)
         self._starting = asyncio.Lock()
+        self._rotating = asyncio.Lock()
 
     # --- life ---
 
@@ -204,13 +205,12 @@ class Runtime:
             ReadOnlyReplica: The fleet is out of reach: no control is attached.
             PointsmanError: The target cannot serve, or the command was refused; nothing changed.
         """
-        component = Component(domain, key)
-        if self.fleet is not None:
-            await self.fleet.swap(component, provider, reason=reason, tenant=tenant, reach=reach)
-        elif reach == "fleet":
-            raise ReadOnlyReplica("No control is attached, so the fleet is out of reach.", hint='Say reach="replica".')
-        else:
+        if reach == "replica":  # beside the orders that stand here already, whoever gave them
             await self.lifecycle.swap(domain, key, provider=provider, tenant=tenant)
+        elif self.fleet is not None:
+            await self.fleet.swap(Component(domain, key), provider, reason=reason, tenant=tenant, reach=reach)
+        else:
+            raise ReadOnlyReplica("No control is attached, so the fleet is out of reach.", hint='Say reach="replica".')
 
     async def rotate(self, secrets: Iterable[str]) -> None:
         """Make anew everything that stands on these secrets, and bind it once it is well.
@@ -218,8 +218,9 @@ class Runtime:
         Raises:
             LifecycleError: Something live cannot be made with the new value; the old serves on.
         """
-        with self.secrets.rotating(secrets):
-            await self.points.take(lambda inputs: replace(inputs, settings=replace(inputs.settings)), strict=True)
+        async with self._rotating:
+            with self.secrets.rotating(secrets):
+                await self.points.take(lambda inputs: replace(inputs, settings=replace(inputs.settings)), strict=True)
 
     # --- within ---
 

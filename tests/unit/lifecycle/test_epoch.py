@@ -138,7 +138,7 @@ def test_what_was_warmed_is_taken_in_where_nobody_made_the_same_and_somebody_ask
     current = epoch(1, own)
     plans: Any = {"first": own.plan, "second": more.plan}
     made = {named("one"): warmed, named("two"): more, named("three"): unasked}
-    current.adopt(plans, made)
+    current.adopt(plans, plans.values(), made)
     assert current.bindings == {"one": own, "two": more}
     assert current.plans == plans
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from pointsman.errors import (
     UnknownProvider,
 )
 from pointsman.lifecycle.hooks import Swapping
-from pointsman.lifecycle.swap import Swap, proofs
+from pointsman.lifecycle.swap import Proposal, Swap, proofs
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.decision import Question
 from pointsman.resolution.selection import Choices, Split
@@ -291,9 +293,30 @@ async def test_it_proves_the_default_profile_and_every_live_one_up_to_sixteen(se
     ]
 
 
-async def test_it_proves_both_sides_of_a_split(served: World) -> None:
-    served.say(choices=Choices({CACHE: Split("old", (("new", 1),))}))
-    assert [question.provider for question in asked(served, Swap(CACHE, "new"))] == [None, "old", "new"]
+async def test_both_sides_of_a_split_are_proved_stay_while_it_lasts_and_leave_with_it(served: World) -> None:
+    def splitting(selections: Choices) -> Callable[[], Proposal]:
+        catalog = replace(served.resolver.catalog, serial=served.resolver.next_serial(), control=selections)
+        return lambda: Proposal(catalog, lambda: served.resolver.show(catalog), lambda: True)
+
+    split = Choices({CACHE: Split("old", (("new", 1),))})
+    await served.manager.shift(splitting(split), prove=lambda _: (Question(CACHE),), strict=True)
+    assert sorted(served.open) == ["new", "old", "sql"]
+    served.register("adapter/queue=unrelated")
+    served.manager.follow()
+    await turns()
+    assert sorted(served.open) == ["new", "old", "sql"]
+    assert served.log == ["+old", "+sql", "+new"]
+    await served.manager.shift(splitting(Choices()), strict=True)
+    await until(lambda: sorted(served.open) == ["old", "sql"])
+
+
+async def test_a_side_of_a_split_that_is_no_good_refuses_it(served: World) -> None:
+    served.register("adapter/cache=sick", served.factory("sick", kind=Sick))
+    split = Choices({CACHE: Split("old", (("sick", 1),))})
+    catalog = replace(served.resolver.catalog, control=split)
+    with pytest.raises(HealthCheckFailed):
+        await served.manager.prove(catalog, (Question(CACHE),), strict=True)
+    await until(lambda: sorted(served.open) == ["old", "sql"])
 
 
 async def test_a_live_profile_that_the_target_fails_refuses_the_swap(served: World) -> None:
