@@ -235,13 +235,21 @@ class Keeper:
     def _ended(self, instance: Instance, error: BaseException | None) -> None:
         if instance.state is not State.ACTIVATING:
             instance.became_closed()
-        elif instance.plan.lifetime == "request" and isinstance(error, Exception):
-            instance.became_failed(error)  # a part of its request, as the handler is: nobody else hears of it
+        elif instance.plan.lifetime == "request":
+            instance.became_failed(self._told_in_a_request(instance.plan, error))  # and nobody else hears of it
         else:
             failure = self._failure(instance.plan, error)
             instance.became_failed(failure.error)
             self._observer.failed(instance.plan, failure)
         self._observer.ended(instance, error)
+
+    def _told_in_a_request(self, plan: Plan, error: BaseException | None) -> Exception:
+        """Return what a request is told that failed to make a part of itself: as if its handler had raised it."""
+        if isinstance(error, _Beneath):
+            return self._failure_beneath(plan, error).error
+        if isinstance(error, Exception) and not isinstance(error, TimeoutError):
+            return error
+        return _told(plan, error, self._surroundings.scrub)
 
     def _failure(self, plan: Plan, error: BaseException | None) -> Failure:
         """Return, and remember for its backoff, the failure of an activation."""

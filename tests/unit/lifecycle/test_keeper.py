@@ -478,6 +478,20 @@ async def test_the_failure_of_what_lives_within_a_request_is_that_requests_alone
     assert world.heard("activation-failed") == []
 
 
+async def test_a_request_that_waits_too_long_or_in_vain_for_a_part_of_itself_is_told_so() -> None:
+    async with world_of(activation_timeout_s=0.01) as world:
+        world.register("adapter/session=slow", world.factory("slow", enter=hang), lifetime="request")
+        world.register("adapter/cache=redis", world.factory("redis", enter=broken))
+        world.register("service/cart=own", world.factory("cart", cache="adapter/cache"), lifetime="request")
+        lease = world.lease()
+        with pytest.raises(ActivationFailed, match="adapter/session=slow was not made in time"):
+            await world.get(lease, "adapter/session")
+        with pytest.raises(ActivationFailed, match="service/cart=own stands on what failed") as told:
+            await world.get(lease, "service/cart")
+        assert (type(told.value), told.value.retry_after_s) == (ActivationFailed, 1)
+        lease.close()
+
+
 async def test_what_lives_within_a_request_is_closed_at_its_end(world: World) -> None:
     world.register("adapter/session=own", lifetime="request")
     world.register("adapter/cache=redis")
