@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -150,9 +151,11 @@ class Keeper:
         return instance
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait until every instance is closed; returns whether that came in time."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout_s)
+        """Wait until every instance is closed, later ones too; returns whether that came in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._tasks:
+                    await asyncio.wait(list(self._tasks))
         return not self._tasks
 
     async def cancel(self) -> None:

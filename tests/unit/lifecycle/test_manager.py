@@ -516,20 +516,53 @@ async def test_a_shutdown_waits_for_leases_then_breaks_them() -> None:
         world.lease()
 
 
-async def test_a_shutdown_lets_requests_finish_what_they_began(world: World) -> None:
+async def test_a_shutdown_lets_requests_finish_what_they_began_and_waits_no_longer() -> None:
+    world = World(shutdown_grace_s=60)
     world.register("adapter/cache=redis")
     world.register("adapter/queue=nats")
-    lease = world.lease()
+    lease, late = world.lease(), world.lease()
     redis = await world.get(lease)
     stopping = asyncio.ensure_future(world.manager.aclose())
     await turns()
     assert redis.use() == "redis"
-    nats = await world.get(lease, "adapter/queue")  # first used while the process stops
-    assert nats.use() == "nats"
+    nats = await world.get(late, "adapter/queue")  # first used while the process stops
     lease.close()
-    await stopping
+    await until(lambda: world.open == ["nats"])
+    await turns()
+    assert nats.use() == "nats"
+    late.close()
+    await until(stopping.done)
     assert world.open == []
     assert world.heard("lease-broken") == []
+
+
+async def test_one_that_is_to_close_is_never_bound_again(world: World) -> None:
+    world.register("adapter/cache=redis")
+    lease = world.lease()
+    await world.get(lease)
+    stopping = asyncio.ensure_future(world.manager.aclose())
+    await turns()
+    world.register("adapter/queue=nats")
+    world.manager.follow()
+    assert (world.bound, world.open) == ([], ["redis"])
+    lease.close()
+    await stopping
+
+
+async def test_nothing_is_bound_once_the_process_stops(world: World) -> None:
+    gate = Gate()
+    world.register("adapter/cache=old", priority=1)
+    world.register("adapter/cache=new")
+    await world.manager.activate("adapter", "cache")
+    epoch = world.manager.epochs.current
+    world.manager.hooks.add("pre_swap", lambda _: gate(world.products[-1]))
+    swapping = asyncio.ensure_future(world.manager.swap("adapter", "cache", provider="new"))
+    await gate.reached.wait()
+    await world.manager.aclose()
+    gate.open.set()
+    with pytest.raises(ComponentsClosed, match="nothing is bound any more"):
+        await swapping
+    assert world.manager.epochs.current is epoch
 
 
 async def test_a_shutdown_closes_also_what_nobody_has_bound_yet() -> None:

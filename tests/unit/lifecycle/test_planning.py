@@ -278,16 +278,15 @@ async def test_a_refusal_of_the_gate_stays_what_it_is(world: World, module: Modu
         await world.manager.planner.plan(world.resolver.catalog, Question(CACHE))
 
 
-def test_a_refresh_leaves_nothing_of_the_factories_that_are_gone(world: World) -> None:
-    planner = world.manager.planner
+async def test_a_refresh_leaves_nothing_of_the_factories_that_are_gone(world: World) -> None:
     for number in range(50):
         undo = world.register("adapter/cache=redis", priority=number)
         plan(world)
         undo()
         world.register("adapter/cache=memory")
-        planner.keep(world.resolver.catalog)
+        world.manager.follow()
     assert plan(world).resolution.provider == "memory"
-    assert len(planner._specs) == 1
+    assert len(world.manager.planner._specs) == 1
 
 
 def test_a_component_is_registered_also_by_a_replacement(world: World) -> None:

@@ -129,7 +129,8 @@ async def test_next_walks_on_while_the_breaker_is_open_and_comes_back() -> None:
         replica.clock.advance(1)
         async with runtime.components() as its:
             assert its.snapshot.catalog.outages == frozenset()
-            assert its.explain(*CACHE).selected.provider == "vendor"  # type: ignore[union-attr]
+            assert (await its.get(CACHE)).use() == its.explain(*CACHE).selected.provider == "vendor"  # type: ignore[union-attr]
+        await until(lambda: replica.open == ["vendor"])
     assert runtime.points.inputs.outages == {}
 
 
