@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -152,10 +151,10 @@ class Keeper:
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait until every instance is closed, later ones too; returns whether that came in time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self._tasks:
-                    await asyncio.wait(list(self._tasks))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while self._tasks and (left := end - loop.time()) > 0:
+            await asyncio.wait(list(self._tasks), timeout=left)
         return not self._tasks
 
     async def cancel(self) -> None:
