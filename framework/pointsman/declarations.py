@@ -35,6 +35,8 @@ Lifetime: TypeAlias = Literal["shared", "tenant", "request"]
 Factory: TypeAlias = Callable[..., Any] | str
 
 LIFETIMES: tuple[Lifetime, ...] = ("shared", "tenant", "request")
+UNDECLARED = "default"
+"""The one name under which tenants that nobody declared are served, where they are."""
 MARK = "__pointsman_candidates__"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 

@@ -8,14 +8,18 @@ an epoch up to n. Everything here is synchronous and stays on the loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.bundle import Bundle, Shelf
     from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.catalog import Catalog
     from pointsman.resolution.decision import Question
+
+MAX_BUNDLES: Final = 50_000
+"""How many bundles an epoch keeps."""
 
 
 class Epoch:
@@ -25,11 +29,12 @@ class Epoch:
         number: Grows by one with each binding.
         plans: Answers taken to the end, by question.
         bindings: Instances by identity; each serves this epoch and, unless it leaves, the next.
+        shelves: Bundles of these instances, by tenant.
         pins: Requests under way; the current epoch holds one of its own.
         leaving: Instances that no newer epoch binds.
     """
 
-    __slots__ = ("bindings", "catalog", "leaving", "next", "number", "pins", "plans")
+    __slots__ = ("_bundled", "bindings", "catalog", "leaving", "next", "number", "pins", "plans", "shelves")
 
     def __init__(
         self,
@@ -45,6 +50,25 @@ class Epoch:
         self.pins = 1
         self.leaving: list[Instance] = []
         self.next: Epoch | None = None
+        self.shelves: dict[str | None, Shelf] = {}
+        self._bundled = 0
+
+    def shelve(self, tenant: str | None, asking: Hashable, bundle: Bundle) -> None:
+        """Keep a bundle for whoever asks this for this tenant; past `MAX_BUNDLES` all are made anew."""
+        if self._bundled >= MAX_BUNDLES:
+            self.clear_shelves()
+        self._bundled += 1
+        self.shelves.setdefault(tenant, {})[asking] = bundle
+        for instance in bundle.instances:
+            instance.bundles.setdefault(self.number, []).append(bundle)
+
+    def clear_shelves(self) -> None:
+        """Forget every bundle; those that somebody holds count until they are released."""
+        self.shelves.clear()
+        self._bundled = 0
+        for instance in self.bindings.values():
+            if held := [bundle for bundle in instance.bundles.pop(self.number, ()) if bundle.leases]:
+                instance.bundles[self.number] = held
 
     def find(self, identity: Identity) -> Instance | None:
         """Return a usable instance of this identity, bound here or in a newer epoch."""
@@ -103,8 +127,8 @@ class Epochs:
     def unpin(self, epoch: Epoch) -> None:
         """Give a hold back, and let go of what nobody holds any more."""
         epoch.pins -= 1
-        if epoch is self.oldest and epoch.pins == 0:
-            self._let_go()
+        if epoch.pins == 0:
+            self.let_go()
 
     def bind(self, epoch: Epoch) -> tuple[Instance, ...]:
         """Make an epoch the current one.
@@ -131,9 +155,11 @@ class Epochs:
             if epoch.bindings.get(instance.identity) is instance:
                 del epoch.bindings[instance.identity]
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Let go of the oldest epochs that nobody holds, and only then let what left with them end."""
         while self.oldest.pins == 0 and self.oldest.next is not None:
             epoch, self.oldest = self.oldest, self.oldest.next
+            epoch.clear_shelves()
             for instance in epoch.leaving:
                 instance.retire()
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.bundle import Bundle
     from pointsman.lifecycle.identity import Identity, Plan
 
 
@@ -38,16 +39,15 @@ class Instance:
         value: The object; only while the state is ready or ending.
         settings: What its factory was given, validated; ``None`` where it takes none.
         error: Why it could not be made.
-        leases: Holds of requests, tasks and scripts.
+        bundles: What hands it out together with others, by the number of its epoch.
         dependents: Instances that stand on this one.
         retired: Whether no newer epoch binds it: it closes as soon as nobody needs it.
-        used_at: When it was last held.
         ending: Set for good once nobody needs it any more; whoever looks for an instance then finds none.
     """
 
     __slots__ = (
-        "_clock", "dependents", "ending", "error", "leases", "needs", "plan", "retired", "settings", "settled",
-        "started_at", "state", "took_s", "used_at", "value",
+        "_holds", "_used_at", "bundles", "clock", "dependents", "ending", "error", "needs", "plan", "retired",
+        "settings", "settled", "started_at", "state", "took_s", "value",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, clock: Callable[[], float], needs: Sequence[Instance | None] = ()) -> None:
@@ -57,11 +57,12 @@ class Instance:
         self.value: object = None
         self.settings: object = None
         self.error: Exception | None = None
-        self.leases = 0
+        self.bundles: dict[int, list[Bundle]] = {}
         self.dependents = 0
         self.retired = False
-        self._clock = clock
-        self.started_at = self.used_at = clock()
+        self._holds = 0
+        self.clock = clock
+        self.started_at = self._used_at = clock()
         self.took_s = 0.0
         self.settled = asyncio.Event()
         self.ending = asyncio.Event()
@@ -70,6 +71,16 @@ class Instance:
     def identity(self) -> Identity:
         """What makes it itself."""
         return self.plan.identity
+
+    @property
+    def leases(self) -> int:
+        """How many requests, tasks and scripts hold it, one by one or in bundles."""
+        return self._holds + sum(bundle.leases for bundle in self._bundled())
+
+    @property
+    def used_at(self) -> float:
+        """When it was last held."""
+        return max((self._used_at, *(bundle.used_at for bundle in self._bundled())))
 
     @property
     def usable(self) -> bool:
@@ -85,30 +96,32 @@ class Instance:
         """Hand the object over to those who wait."""
         self.value = value
         self.state = State.READY
-        self.took_s = self._clock() - self.started_at
+        self.took_s = self.clock() - self.started_at
         self.settled.set()
-        self._end_if_unneeded()
+        self.end_if_unneeded()
 
     def became_failed(self, error: Exception) -> None:
         """Tell those who wait why there is no object."""
         self.error = error
         self.state = State.FAILED
+        self._withdraw()
         self.settled.set()
 
     def became_closed(self) -> None:
         """Let go of the object: its factory has been left."""
         self.state = State.CLOSED
         self.value = None
+        self._withdraw()
 
     def lease(self) -> None:
         """Hold it: it is not closed before `release`."""
-        self.leases += 1
+        self._holds += 1
 
     def release(self) -> None:
         """Give a hold back."""
-        self.leases -= 1
-        self.used_at = self._clock()
-        self._end_if_unneeded()
+        self._holds -= 1
+        self._used_at = self.clock()
+        self.end_if_unneeded()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -126,18 +139,21 @@ class Instance:
     def unsupport(self) -> None:
         """The other instance has ended."""
         self.dependents -= 1
-        self.used_at = self._clock()
-        self._end_if_unneeded()
+        self._used_at = self.clock()
+        self.end_if_unneeded()
 
     def retire(self) -> None:
         """Let it close as soon as nobody needs it; it is never bound again."""
         self.retired = True
-        self._end_if_unneeded()
+        self._withdraw()
+        self.end_if_unneeded()
 
     def break_leases(self) -> None:
         """Let it close although somebody holds it: the process ends."""
-        self.leases = 0
         self.retire()
+        self.bundles.clear()
+        self._holds = 0
+        self.end_if_unneeded()
 
     def hand_out(self, tenant: str | None) -> object:
         """Return what a holder uses: the object, or the tenant's view of it."""
@@ -145,7 +161,17 @@ class Instance:
             return cast("_TenantScoped", self.value).for_tenant(tenant)
         return self.value
 
-    def _end_if_unneeded(self) -> None:
+    def _withdraw(self) -> None:
+        """Let nobody be given it in a bundle any more."""
+        for bundle in self._bundled():
+            bundle.withdraw()
+
+    def _bundled(self) -> Iterator[Bundle]:
+        for bundles in self.bundles.values():
+            yield from bundles
+
+    def end_if_unneeded(self) -> None:
+        """Begin to end, where nobody binds it, holds it, or stands on it any more."""
         if self.retired and self.idle:
             if self.state is State.READY:
                 self.state = State.ENDING

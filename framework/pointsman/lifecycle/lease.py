@@ -6,11 +6,12 @@ client went away; after it nothing is handed out any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from pointsman.errors import ComponentsClosed
+from pointsman.lifecycle.bundle import ENDED, NO_BUNDLES, Bundle, Shelf
 from pointsman.lifecycle.epoch import Epoch, OfRequest
 from pointsman.lifecycle.instance import State
 
@@ -29,16 +30,38 @@ class Lease:
         given: What the factories of ``request`` components may ask for: ``connection`` and ``components``.
     """
 
-    __slots__ = ("_handed_over", "_held", "_manager", "_own", "closed", "epoch", "given")
+    __slots__ = ("_bundles", "_given", "_manager", "_shelf", "_single", "epoch")
 
     def __init__(self, manager: LifecycleManager, given: Mapping[str, Any] | None = None) -> None:
         self._manager = manager
         self.epoch: Epoch = manager.epochs.pin()
-        self.given = given or {}
-        self.closed = False
-        self._held: dict[int, Instance] = {}
-        self._handed_over: dict[Identity, Instance] = {}
-        self._own: OfRequest | None = None
+        self._given = given
+        self._shelf: Shelf = NO_BUNDLES
+        self._bundles: tuple[Bundle, ...] = ()
+        self._single: _Single | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._shelf is ENDED
+
+    # --- at once: what was bundled before ---
+
+    def at_once(self, asking: Hashable) -> Mapping[str, object] | None:
+        """Return what is bundled for this question, held until `close`; ``None``: it must be taken one by one."""
+        bundle = self._shelf.get(asking)
+        if bundle is None or bundle.over:
+            return None
+        held = self._bundles
+        if not held:
+            bundle.leases += 1
+            self._bundles = (bundle,)
+        elif bundle not in held:
+            bundle.leases += 1
+            self._bundles = (*held, bundle)
+        return bundle.given
+
+    # --- one by one ---
 
     async def take(self, question: Question) -> object:
         """Return the live object that answers a question, held until `close`.
@@ -49,6 +72,10 @@ class Lease:
             LifecycleError: It cannot be made now.
             TenantError: It needs a tenant, and nobody said which.
         """
+        return (await self.hold(question)).hand_out(question.tenant)
+
+    async def hold(self, question: Question) -> Instance:
+        """Return the instance that answers a question, held until `close`; errors as `take`."""
         instance = self.ready(question)
         if instance is None:
             instance = await self._made(question)
@@ -56,7 +83,7 @@ class Lease:
                 instance.release()
                 raise self.ended(question)
             self._keep(instance)
-        return instance.hand_out(question.tenant)
+        return instance
 
     def ready(self, question: Question) -> Instance | None:
         """Return the instance that answers a question if it is live, held from now on; ``None`` if it must be made.
@@ -72,27 +99,39 @@ class Lease:
         instance = self.epoch.bindings.get(plan.identity)
         if instance is None or instance.state is not State.READY:
             return None
-        if id(instance) not in self._held:
+        held = self._singly.held
+        if id(instance) not in held:
             instance.lease()
-            self._held[id(instance)] = instance
+            held[id(instance)] = instance
         return instance
 
     @property
     def held(self) -> tuple[Instance, ...]:
-        """The instances that were taken, in order."""
-        return tuple(self._held.values())
+        """The instances that were taken, in order, each once."""
+        bundled = [instance for bundle in self._bundles for instance in bundle.instances]
+        singly = self._single.held.values() if self._single is not None else ()
+        return tuple(dict.fromkeys((*bundled, *singly)))
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What the factories of ``request`` components may ask for."""
+        return self._given or {}
 
     def close(self) -> None:
         """Give everything back; closing again does nothing."""
-        if self.closed:
+        if self._shelf is ENDED:
             return
-        self.closed = True
-        for instance in self._held.values():
-            instance.release()
-        if self._own is not None:
-            for instance in self._own.made.values():
-                instance.retire()
-        self._manager.epochs.unpin(self.epoch)
+        self._shelf = ENDED
+        for bundle in self._bundles:
+            bundle.leases -= 1
+            if bundle.told:
+                bundle.released()
+        if self._single is not None:
+            self._single.release()
+        epoch = self.epoch
+        epoch.pins -= 1  # as Epochs.unpin does
+        if epoch.pins == 0:
+            self._manager.epochs.let_go()
 
     @staticmethod
     def ended(question: Question) -> ComponentsClosed:
@@ -105,9 +144,16 @@ class Lease:
     @property
     def scope(self) -> OfRequest:
         """Where instances that are made for this lease are put."""
-        if self._own is None:
-            self._own = OfRequest(self.epoch, self._manager.retire_in_time)
-        return self._own
+        single = self._singly
+        if single.own is None:
+            single.own = OfRequest(self.epoch, self._manager.retire_in_time)
+        return single.own
+
+    @property
+    def _singly(self) -> _Single:
+        if self._single is None:
+            self._single = _Single()
+        return self._single
 
     async def _made(self, question: Question) -> Instance:
         """Make it, or wait for the one who makes it, in the epoch of this lease.
@@ -124,7 +170,8 @@ class Lease:
 
     async def _instead_of(self, plan: Plan) -> Instance:
         """Return what served when this was first asked for after its own instance was closed, under a fresh lease."""
-        instance = self._handed_over.get(plan.identity)
+        handed_over = self._singly.handed_over
+        instance = handed_over.get(plan.identity)
         if instance is not None and instance.usable:
             instance.lease()
             return instance
@@ -133,11 +180,35 @@ class Lease:
             await current.take(plan.question)
             (instance,) = current.held
             instance.lease()
-        self._handed_over[plan.identity] = instance
+        handed_over[plan.identity] = instance
         return instance
 
     def _keep(self, instance: Instance) -> None:
-        if id(instance) in self._held:
+        held = self._singly.held
+        if id(instance) in held:
             instance.release()  # two tasks of one request waited for the same one
         else:
-            self._held[id(instance)] = instance
+            held[id(instance)] = instance
+
+
+class _Single:
+    """What a lease took one by one; most take nothing so."""
+
+    __slots__ = ("handed_over", "held", "own")
+
+    def __init__(self) -> None:
+        self.held: dict[int, Instance] = {}
+        self.handed_over: dict[Identity, Instance] = {}
+        self.own: OfRequest | None = None
+
+    def release(self) -> None:
+        for instance in self.held.values():
+            instance.release()
+        if self.own is not None:
+            for instance in self.own.made.values():
+                instance.retire()
+
+
+def stopping() -> ComponentsClosed:
+    """Return the error of new work in a process that ends."""
+    return ComponentsClosed("The process is stopping: no new work is taken.")

@@ -23,7 +23,7 @@ from pointsman.lifecycle.health import answer
 from pointsman.lifecycle.hooks import Hooks
 from pointsman.lifecycle.instance import State
 from pointsman.lifecycle.keeper import Failure, Keeper
-from pointsman.lifecycle.lease import Lease
+from pointsman.lifecycle.lease import Lease, stopping
 from pointsman.lifecycle.limits import Limits
 from pointsman.lifecycle.planning import NotLoaded, Planner
 from pointsman.lifecycle.reporting import Reporter
@@ -55,6 +55,7 @@ class LifecycleManager:
 
     Attributes:
         on_failure: Told why something could not be made, or is not well any more.
+        closed: Whether the process ends: nothing new is leased.
         overriding: Makes what proposes an override of this replica: component, provider, tenant or ``None``.
     """
 
@@ -78,7 +79,7 @@ class LifecycleManager:
         self.epochs = Epochs(Epoch(1, resolver.catalog))
         self.proven: dict[Identity, Instance] = {}
         self._swapping = asyncio.Lock()
-        self._closed = False
+        self.closed = False
 
     @property
     def board(self) -> Board:
@@ -172,16 +173,16 @@ class LifecycleManager:
         Raises:
             ComponentsClosed: The manager is closed.
         """
-        if self._closed:
-            raise ComponentsClosed("The process is stopping: no new work is taken.")
+        if self.closed:
+            raise stopping()
         self.follow()
         return Lease(self, given)
 
     async def aclose(self) -> None:
         """Close every instance, dependents first; leases that outlast the grace are broken."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for instance in self.keeper.instances:
             instance.retire()
         if not await self.keeper.wait(self.limits.shutdown_grace_s):
@@ -234,7 +235,7 @@ class LifecycleManager:
                 await warming.prepare(proposal.catalog, questions, strict=strict, check_health=check_health)
                 if before is not None:
                     await before(warming)
-                if self._closed:
+                if self.closed:
                     raise ComponentsClosed("The process is stopping: nothing is bound any more.")
                 if proposal.in_force():
                     proposal.commit()
@@ -324,7 +325,7 @@ class LifecycleManager:
     def made(self, instance: Instance) -> None:
         """An instance is ready."""
         self.reporter.made(instance)
-        if self._closed:
+        if self.closed:
             instance.retire()
         elif counts(instance.plan):
             self.surroundings.later(self.limits.tenant_idle_s, self._look_at_idle, instance)

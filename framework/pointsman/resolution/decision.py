@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pointsman.declarations import Component
+from pointsman.declarations import UNDECLARED, Component
 from pointsman.resolution.catalog import ORDER_LAYERS, Catalog, Outage
 from pointsman.resolution.eligibility import barrier_for, lacking
 from pointsman.resolution.precedence import Registration, deciding_rule
@@ -88,6 +88,11 @@ def weigh(catalog: Catalog, question: Question) -> Verdict:
         return _failing_over(catalog, _select(question, layer, eligible, ineligible))
     rule = deciding_rule(eligible[0], eligible[1] if len(eligible) > 1 else None) if eligible else "nothing eligible"
     return _failing_over(catalog, Verdict(question, _first(eligible), eligible, ineligible, rule))
+
+
+def may_remember(catalog: Catalog, tenant: str | None) -> bool:
+    """Whether answers for this tenant may be kept: not for names that whoever asks can make up without end."""
+    return tenant is None or tenant == UNDECLARED or catalog.knows(tenant)
 
 
 def possible_providers(catalog: Catalog, question: Question) -> tuple[str, ...]:

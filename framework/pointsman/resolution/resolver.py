@@ -10,12 +10,12 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, Unpack
 
 from pointsman.declarations import Component, distinct
 from pointsman.resolution.catalog import Candidates, Catalog, registrations_of
 from pointsman.resolution.contribution import Contribution, Source, merged
-from pointsman.resolution.decision import Question, Verdict, weigh
+from pointsman.resolution.decision import Question, Verdict, may_remember, weigh
 from pointsman.resolution.eligibility import Environment, barrier_here, this_environment
 from pointsman.resolution.explanation import Explanation, Resolution
 from pointsman.resolution.narration import error_of, explanation_of
@@ -29,6 +29,10 @@ from pointsman.resolution.precedence import (
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate
+
+
+Answers: TypeAlias = dict[str, dict[str, Resolution]]
+"""Domain → key → who serves."""
 
 
 class Asked(TypedDict, total=False):
@@ -121,6 +125,8 @@ class Resolver:
         self._serial = 0
         self._catalog: Catalog | None = None
         self._tables: _Tables | None = None
+        self._everyone: Answers = {}  # the tables' own, at hand: a question asks no more than three dictionaries
+        self._tenants: dict[str | None, Answers] = {}
         self._watchers: list[Callable[[], None]] = []
 
     def register(self, candidate: Candidate) -> Callable[[], None]:
@@ -167,13 +173,14 @@ class Resolver:
             NoEligibleCandidate: None may serve; its ``explanation`` says why.
             OrderUnavailable: An operator's order names a provider that is gone.
         """
-        tables = self._tables or self._show()
-        if not asked:
-            try:
-                return tables.known[tenant][domain][key]
-            except KeyError:
-                pass
-        return tables.resolve(question_of(domain, key, tenant, asked))
+        try:
+            if tenant is None and not asked:
+                return self._everyone[domain][key]
+            if not asked:
+                return self._tenants[tenant][domain][key]
+        except KeyError:
+            pass
+        return (self._tables or self._show()).resolve(question_of(domain, key, tenant, asked))
 
     def explain(self, domain: str, key: str, tenant: str | None = None, **asked: Unpack[Asked]) -> Explanation:
         """Return the whole ranking behind `resolve`, with every candidate that lost and why.
@@ -200,7 +207,7 @@ class Resolver:
     def show(self, catalog: Catalog) -> None:
         """Answer from this catalog until the next one."""
         self._catalog = catalog
-        self._tables = _Tables(catalog)
+        self._answer_from(_Tables(catalog))
 
     def add_settings(self, said: Contribution) -> None:
         """Add what a part of the settings says to what the others said; later words count before earlier ones."""
@@ -237,8 +244,12 @@ class Resolver:
                 del self._registered[place]
                 self._changed()
 
+    def _answer_from(self, tables: _Tables | None) -> None:
+        self._tables = tables
+        self._everyone, self._tenants = (tables.everyone, tables.tenants) if tables is not None else ({}, {})
+
     def _changed(self) -> None:
-        self._tables = None
+        self._answer_from(None)
         for watcher in tuple(self._watchers):
             watcher()
 
@@ -257,7 +268,8 @@ class Resolver:
             serial = self.next_serial()
             base = old or Catalog(serial, candidates, settings, manifest)
             self._catalog = replace(base, serial=serial, candidates=candidates)
-            self._tables = tables = _Tables(self._catalog)
+            tables = _Tables(self._catalog)
+            self._answer_from(tables)
             return tables
 
     def _contribution(self) -> Contribution:
@@ -265,33 +277,36 @@ class Resolver:
 
 
 class _Tables:
-    """The answers of one catalog, nested by tenant, domain and key; made on the first miss.
+    """The answers of one catalog, nested by domain and key, for everyone and for each active tenant.
 
-    Unknown tenants are never remembered, nor what depends on a subject; past `MAX_TENANTS` active ones the tables
-    are made anew.
+    Made on the first miss. Unknown tenants are never remembered, nor what depends on a subject; past `MAX_TENANTS`
+    active ones the tables are made anew.
     """
 
     MAX_TENANTS = 10_000
 
-    __slots__ = ("catalog", "known")
+    __slots__ = ("catalog", "everyone", "tenants")
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.known: dict[str | None, dict[str, dict[str, Resolution]]] = {}
+        self.everyone: Answers = {}
+        self.tenants: dict[str | None, Answers] = {}
 
     def resolve(self, question: Question) -> Resolution:
         verdict = weigh(self.catalog, question)
         resolution = resolution_of(self.catalog, verdict)
         plain = question.provider is None and not question.requires and question.subject is None
-        if plain and (question.tenant is None or self.catalog.knows(question.tenant)):
-            self._remember(question, resolution)
+        if plain and may_remember(self.catalog, question.tenant):
+            domain, key = question.component
+            self._answers_for(question.tenant).setdefault(domain, {})[key] = resolution
         return resolution
 
-    def _remember(self, question: Question, resolution: Resolution) -> None:
-        if len(self.known) > self.MAX_TENANTS:
-            self.known.clear()
-        domain, key = question.component
-        self.known.setdefault(question.tenant, {}).setdefault(domain, {})[key] = resolution
+    def _answers_for(self, tenant: str | None) -> Answers:
+        if tenant is None:
+            return self.everyone
+        if tenant not in self.tenants and len(self.tenants) >= self.MAX_TENANTS:
+            self.tenants.clear()
+        return self.tenants.setdefault(tenant, {})
 
 
 def reference_of(factory: object) -> str:

@@ -6,28 +6,48 @@ asked after the end it refuses, and `Components.renew` takes new leases on the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pointsman.declarations import Component, Tenant, Use, component_of
 from pointsman.errors import PointsmanError, TenantError, Unavailable
+from pointsman.lifecycle.bundle import NO_BUNDLES, bundled
+from pointsman.lifecycle.lease import Lease, stopping
 from pointsman.lifecycle.planning import is_registered
-from pointsman.resolution.decision import Question
+from pointsman.resolution.decision import Question, may_remember
 from pointsman.resolution.resolver import explain_in
 from pointsman.runtime.activity import refusal, strictest
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.identity import Plan
+    from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.explanation import Explanation
     from pointsman.runtime.runtime import Runtime
     from pointsman.runtime.snapshot import Snapshot
 
 T = TypeVar("T")
+_ALONE = ""
+"""The name in a bundle of one, which nobody asked for by a name."""
 
 
-class Components:
+class Asked:
+    """What one handler asks for together; equal to itself alone.
+
+    Args:
+        needs: Name, use, and whether nothing will do where nothing is registered.
+        tenants: Names that are given the tenant, and whether nothing will do where nobody said which.
+    """
+
+    __slots__ = ("needs", "tenants")
+
+    def __init__(self, needs: Iterable[tuple[str, Use, bool]] = (), tenants: Iterable[tuple[str, bool]] = ()) -> None:
+        self.needs = tuple(needs)
+        self.tenants = tuple(tenants)
+
+
+class Components(Lease):
     """What one request, task or script may use: one tenant, one catalog; its leases end with it.
 
     Made by `Runtime.components`; whoever makes it closes it, by ``async with`` or by `close`.
@@ -37,7 +57,7 @@ class Components:
         vouched: Whether something vouches for the tenant's id; components marked ``isolated`` demand it.
     """
 
-    __slots__ = ("_lease", "_runtime", "_tenant_id", "refusal", "snapshot", "subject", "vouched")
+    __slots__ = ("_connection", "_runtime", "_tenant_id", "refusal", "snapshot", "subject", "vouched")
 
     def __init__(
         self,
@@ -46,16 +66,32 @@ class Components:
         subject: str | None = None,
         *,
         vouched: bool = True,
-        connection: object = None,
+        connection: Callable[[], object] | None = None,
     ) -> None:
+        manager = runtime.lifecycle
+        if manager.closed:
+            raise stopping()
+        snapshot = runtime.points.snapshot
+        if snapshot.valid_until is not None:
+            snapshot = runtime.points.current()
+        # what Lease.__init__ and Epochs.pin do, without two more frames: every request pays for each line
+        self._manager = manager
+        self.epoch = epoch = manager.epochs.current
+        epoch.pins += 1
+        self._given = None
+        self._bundles = ()
+        self._single = None
+        if snapshot.guarded or subject is not None:
+            self._shelf = NO_BUNDLES
+        else:
+            self._shelf = epoch.shelves.get(tenant, NO_BUNDLES)
         self._runtime = runtime
         self._tenant_id = tenant
+        self._connection = connection
         self.subject = subject
         self.vouched = vouched
         self.refusal: PointsmanError | None = None
-        self.snapshot: Snapshot = runtime.points.current()
-        given = {"connection": connection, "components": self}
-        self._lease = runtime.lifecycle.lease(given)
+        self.snapshot: Snapshot = snapshot
 
     @property
     def tenant(self) -> Tenant | None:
@@ -70,9 +106,9 @@ class Components:
         return self.snapshot.catalog.serial
 
     @property
-    def closed(self) -> bool:
-        """Whether the work has ended."""
-        return self._lease.closed
+    def given(self) -> Mapping[str, Any]:
+        """What the factories of ``request`` components may ask for."""
+        return {"connection": self._connection() if self._connection is not None else None, "components": self}
 
     @overload
     async def get(
@@ -99,22 +135,54 @@ class Components:
             LifecycleError: It is paused, draining, or cannot be made now.
             TenantError: It needs a tenant that nobody named, or that nobody vouches for.
         """
-        return await self.take(self._question(component_of(component, key), provider, frozenset(requires)))
+        if provider is None and not requires:
+            try:
+                found = self.at_once(component if key is None else (component, key))
+            except TypeError:  # not hashable, so no component: told below
+                found = None
+            if found is not None:
+                return found[_ALONE]
+        return await self.obtain(Use(component_of(component, key), provider=provider, requires=requires))
 
     async def obtain(self, use: Use) -> Any:
         """Return the live object that a `Use` asks for; errors as `get`."""
-        return await self.take(self._question(use.component, use.provider, use.requires))
+        filtered = use.provider is not None or use.requires
+        asking = (use.component, use.provider, use.requires) if filtered else use.component
+        found = self.at_once(asking)
+        if found is None:
+            instance = await self._hold(use)
+            found = self._bundle(asking, {_ALONE: instance.hand_out(self._tenant_id)}, [instance])
+        return found[_ALONE]
+
+    async def obtain_all(self, asked: Asked) -> Mapping[str, object]:
+        """Return everything that a handler asks for, by name; errors as `get`."""
+        found = self.at_once(asked)
+        if found is not None:
+            return found
+        instances: list[Instance] = []
+        given: dict[str, object] = {}
+        for name, optional in asked.tenants:
+            if self._tenant_id is None and not optional:
+                raise TenantError("Expected a tenant: this route serves tenants only.")
+            given[name] = self.tenant
+        for name, use, optional in asked.needs:
+            given[name] = None
+            if not optional or is_registered(self.snapshot.catalog, use.component):
+                instance = await self._hold(use)
+                instances.append(instance)
+                given[name] = instance.hand_out(self._tenant_id)
+        return self._bundle(asked, given, instances)
 
     async def obtain_optional(self, use: Use) -> Any:
         """Return the live object that a `Use` asks for, or ``None`` where nothing is registered for it."""
         return await self.obtain(use) if is_registered(self.snapshot.catalog, use.component) else None
 
-    async def take(self, question: Question) -> Any:
-        """Return the live object that answers a question; errors as `get`."""
+    async def hold(self, question: Question) -> Instance:
+        """Return the instance that answers a question, past all gates; errors as `get`."""
         try:
-            if self.snapshot.guarded and not self._lease.closed:
-                self._pass_gates(await self._runtime.lifecycle.plan(self._lease.epoch, question))
-            return await self._lease.take(question)
+            if self.snapshot.guarded and not self.closed:
+                self._pass_gates(await self._manager.plan(self.epoch, question))
+            return await super().hold(question)
         except PointsmanError as error:
             self.refusal = error
             raise
@@ -140,11 +208,7 @@ class Components:
 
     def resolutions(self) -> Mapping[str, str]:
         """Return ``{"adapter/cache": "redis"}`` for everything that was handed out here."""
-        return {str(instance.plan.component): instance.plan.resolution.provider for instance in self._lease.held}
-
-    def close(self) -> None:
-        """Give every lease back. Synchronous, so that a ``finally`` always gets there; again does nothing."""
-        self._lease.close()
+        return {str(instance.plan.component): instance.plan.resolution.provider for instance in self.held}
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,6 +217,22 @@ class Components:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _hold(self, use: Use) -> Instance:
+        return await self.hold(self._question(use.component, use.provider, use.requires))
+
+    def _bundle(
+        self, asking: Hashable, given: Mapping[str, object], instances: Sequence[Instance]
+    ) -> Mapping[str, object]:
+        """Keep what was taken one by one for whoever asks the same for this tenant next; returns what is given."""
+        if (
+            self.subject is None
+            and not self.closed
+            and may_remember(self.epoch.catalog, self._tenant_id)
+            and (bundle := bundled(given, instances, self.epoch)) is not None
+        ):
+            self.epoch.shelve(self._tenant_id, asking, bundle)
+        return given
 
     def _question(self, component: Component[Any], provider: str | None, requires: frozenset[str]) -> Question:
         return Question(component, self._tenant_id, provider, requires, self.subject)

@@ -161,7 +161,7 @@ class Runtime:
         tenant: str | None = None,
         subject: str | None = None,
         vouched: bool = True,
-        connection: object = None,
+        connection: Callable[[], object] | None = None,
     ) -> Components:
         """Return what one request, task or script may use; it pins the snapshot until it is closed.
 
@@ -169,7 +169,7 @@ class Runtime:
             tenant: Who asks.
             subject: For whom splits are drawn; the tenant unless told otherwise.
             vouched: Whether something vouches for the tenant's id.
-            connection: The request, for factories of ``request`` components that ask for it.
+            connection: Makes the request, for factories of ``request`` components that ask for it.
 
         Raises:
             ComponentsClosed: The process is stopping.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from pointsman.declarations import UNDECLARED
 from pointsman.errors import ConfigurationError, IdentityError, TenantError
 from pointsman.tenancy.sources import (
     Function,
@@ -31,8 +32,6 @@ Claims: TypeAlias = Mapping[str, Any]
 Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
 """From a token to its verified claims; raises IdentityError."""
 
-UNKNOWN = "default"
-"""The one name under which all unknown tenants are served, where they are."""
 MAX_LENGTH = 128
 _BUILT_IN = ("header", "host", "path", "claim")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z]\w*", re.ASCII)
@@ -218,7 +217,7 @@ class Tenancy:
         unknown = self._settings.unknown or ("reject" if self._tenants.declares_tenants() else "default")
         if unknown == "reject":
             raise TenantError(f"There is no tenant {named}.", status=404)
-        return UNKNOWN
+        return UNDECLARED
 
     def _missing(self) -> TenantError | IdentityError:
         ours = self._settings

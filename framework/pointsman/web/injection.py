@@ -15,7 +15,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
-from pointsman.errors import ConfigurationError, InputError, TenantError
+from pointsman.errors import ConfigurationError, InputError
+from pointsman.runtime.access import Asked
 from pointsman.web.access import components
 from pointsman.web.bodies import JsonBody, replayed
 from pointsman.web.parameters import Kind, Parameters, is_async, read_parameters
@@ -46,8 +47,7 @@ class Injection:
         self.parameters = parameters
         self._values = parameters.values
         self._query = any(value.place == "query" for value in parameters.values)
-        self._tenants = parameters.tenants
-        self._needs = tuple((need.name, need.use, need.optional) for need in parameters.needs)
+        self._asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
         self._connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
 
     def read(self, scope: Scope, arguments: Arguments) -> tuple[dict[str, str], ...]:
@@ -78,12 +78,7 @@ class Injection:
             TenantError: The handler needs a tenant, and there is none (400).
             PointsmanError: A component cannot be had.
         """
-        for name, optional in self._tenants:
-            if given.tenant is None and not optional:
-                raise TenantError("Expected a tenant: this route serves tenants only.")
-            arguments[name] = given.tenant
-        for name, use, optional in self._needs:
-            arguments[name] = await (given.obtain_optional(use) if optional else given.obtain(use))
+        arguments.update(await given.obtain_all(self._asked))
 
 
 class HttpEndpoint:

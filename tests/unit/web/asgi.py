@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from pointsman.declarations import Tenant, Use
-from pointsman.errors import ComponentsClosed, PointsmanError, UnknownComponent
+from pointsman.errors import ComponentsClosed, PointsmanError, TenantError, UnknownComponent
+from pointsman.runtime.access import Asked
 
 
 class FakeComponents:
@@ -38,6 +39,16 @@ class FakeComponents:
             return await self.obtain(use)
         except UnknownComponent:
             return None
+
+    async def obtain_all(self, asked: Asked) -> Mapping[str, object]:
+        given: dict[str, object] = {}
+        for name, optional in asked.tenants:
+            if self.tenant is None and not optional:
+                raise TenantError("Expected a tenant: this route serves tenants only.")
+            given[name] = self.tenant
+        for name, use, optional in asked.needs:
+            given[name] = await (self.obtain_optional(use) if optional else self.obtain(use))
+        return given
 
     async def get(self, domain: str, key: str) -> Any:
         return await self.obtain(Use(domain, key))

@@ -9,6 +9,7 @@ away at the `Gate` behind it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.exceptions import HTTPException
@@ -47,7 +48,7 @@ class Pinning(Protocol):
     def label(self) -> str:
         """``<manifest version>.<cseq>`` of what decides about the next request."""
 
-    def components(self, *, tenant: str | None, vouched: bool, connection: object) -> Pinned:
+    def components(self, *, tenant: str | None, vouched: bool, connection: Callable[[], object]) -> Pinned:
         """Pin what decides now."""
 
 
@@ -109,7 +110,7 @@ class Admission:
 
     def _pin(self, asker: Asker, scope: Scope, receive: Receive, send: Send) -> Pinned:
         made = Request if scope["type"] == "http" else WebSocket
-        connection = made(scope, receive, send)
+        connection = partial(made, scope, receive, send)
         return self._runtime.components(tenant=asker.tenant, vouched=asker.vouched, connection=connection)
 
     def _labelling(self, send: Send, label: str, pinned: Pinned | None) -> Send:

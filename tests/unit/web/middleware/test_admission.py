@@ -61,7 +61,7 @@ async def test_components_are_pinned_for_the_tenant_and_closed_at_the_end(scope:
 
     await asgi.played(world.admission(app), scope)
     assert world.pinned[0].closed == 1
-    connection = world.given[0].pop("connection")
+    connection = world.given[0].pop("connection")()
     assert (world.given, type(connection)) == ([{"tenant": "acme", "vouched": True}], kind)
     assert connection.scope is scope
 
@@ -146,7 +146,7 @@ async def test_the_tenants_prefix_belongs_to_the_root_path_inside() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert (scope["root_path"], scope["path"]) == ("/acme", "/acme/notes")
         assert components(scope) is world.pinned[0]
-        assert world.given[0]["connection"].scope is scope
+        assert world.given[0]["connection"]().scope is scope
 
     world = World(Asker("acme", vouched=False, root_path="/acme"))
     await asgi.played(world.admission(app), asgi.http("/acme/notes"))
