@@ -1,0 +1,41 @@
+"""Every row that starts no process runs at a tiny size, so that the benchmark never rots; nothing is timed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.bench import report
+from tests.bench.harness import Result, Row, Size, measured
+from tests.bench.table import rows
+
+TINY = Size(rounds=1, scale=0.001)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.place:g}")
+def test_a_row_gives_figures(row: Row) -> None:
+    if row.slow:
+        pytest.skip("starts processes: measured by `python -m tests.bench`")
+    result = measured(row, TINY)
+    if result.figures is None:
+        pytest.skip(result.reason)
+    assert result.measured is not None
+    assert math.isfinite(result.measured)
+    assert result.measured > 0
+
+
+def test_the_table_the_json_and_the_readme_tell_what_was_measured(tmp_path: Path) -> None:
+    results = [measured(rows()[0], TINY), Result(rows()[1], None, "for a reason")]
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.rewrite(readme, results)
+    text = readme.read_text()
+    assert "old" not in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "for a reason" in text
+    report.write_json(results, tmp_path / "results.json")
+    assert '"samples"' in (tmp_path / "results.json").read_text()
