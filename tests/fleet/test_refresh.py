@@ -98,6 +98,42 @@ async def test_a41_a_read_from_before_the_stop_does_not_pass_for_a_refresh(world
     assert not reader.fleet.is_stale()
 
 
+async def test_a_request_looks_first_only_where_a_refresh_is_due_or_under_way(world: World):
+    await world.begin()
+    reader = await world.started(hands=(hands := Hands()))
+    assert not reader.fleet.looks_first()
+    flight = reader.gate.hold("read", "head")
+    hands.turn(10)
+    assert reader.fleet.looks_first()
+    await reader.fleet.before_request()
+    await flight.departed()
+    assert reader.fleet.looks_first()
+    flight.land()
+    flight.answer()
+    await quiet()
+    assert not reader.fleet.looks_first()
+
+
+async def test_a_request_that_need_not_look_breaks_the_silence_as_one_that_does(world: World):
+    await world.begin()
+    writer, reader = await world.started(), await world.started(hands=(hands := Hands()))
+    hands.turn(10)
+    await request(reader)
+    await writer.order(pause())
+    hands.turn(7)
+    assert not reader.fleet.looks_first()
+    flight = reader.gate.hold("read", "head")
+    hands.turn(4)
+    with anyio.fail_after(5):  # for one that waits by a clock that nobody turns
+        await reader.fleet.before_request()
+    await flight.departed()
+    assert not paused(reader)
+    flight.land()
+    flight.answer()
+    await quiet()
+    assert paused(reader)
+
+
 async def test_a41_without_the_store_it_is_stale_and_no_request_hangs(world: World):
     await world.begin()
     reader = await world.started(hands=(hands := Hands()))

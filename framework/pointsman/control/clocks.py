@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -70,8 +69,7 @@ async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitabl
         group.cancel_scope.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What the three clocks showed at one instant."""
 
     monotonic: float

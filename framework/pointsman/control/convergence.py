@@ -137,6 +137,14 @@ class Convergence:
         await self._flights.launch().wait()
         await self._settling.wait()
 
+    def looks_first(self) -> bool:
+        """Whether a request must await `before_request`; where it need not, it is taken note of, as there."""
+        now = Reading.of(self._ground.clock)
+        if self.due(now) or self._flights.flying is not None:
+            return True
+        self._called = now
+        return False
+
     async def before_request(self) -> None:
         """Let a refresh that is due happen, and wait for it where the rules say so. Never raises."""
         now = Reading.of(self._ground.clock)

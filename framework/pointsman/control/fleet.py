@@ -110,6 +110,10 @@ class Fleet:
         if head is not None:
             await self.effective.converge(head)
 
+    def looks_first(self) -> bool:
+        """Whether a request must await `before_request`; where it need not, this stands in its place."""
+        return self.convergence.looks_first()
+
     async def before_request(self) -> None:
         """Let a refresh that is due happen; every request and every probe awaits this first. Never raises."""
         await self.convergence.before_request()

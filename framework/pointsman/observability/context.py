@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -29,13 +30,19 @@ class RequestContext:
     """One request's labels; written by the request alone, as it learns them.
 
     Attributes:
-        traceparent: The header as it came; parsed when a line needs it.
         catalog: ``<manifest version>.<cseq>``.
+        headers: As ASGI gives them; looked into when a line needs the trace.
     """
 
-    traceparent: str = ""
     tenant: str = ""
     catalog: str = ""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def traceparent(self) -> str:
+        """The header as it came."""
+        value = next((value for name, value in self.headers if name == b"traceparent"), b"")
+        return value.decode("latin-1")
 
 
 CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_request", default=None)

@@ -94,6 +94,11 @@ class Components(Lease):
         self.snapshot: Snapshot = snapshot
 
     @property
+    def tenant_id(self) -> str | None:
+        """The id of who asks."""
+        return self._tenant_id
+
+    @property
     def tenant(self) -> Tenant | None:
         """Who asks, with the labels that settings or the manifest give."""
         if self._tenant_id is None:

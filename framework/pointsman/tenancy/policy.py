@@ -46,6 +46,9 @@ class Tenants(Protocol):
     def declares_tenants(self) -> bool:
         """Return whether any source declares a tenant."""
 
+    def edition(self) -> object:
+        """Return what is another object whenever other tenants may be declared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -162,6 +165,10 @@ class Tenancy:
             "claim": self._by_claim,
         }
         self._locate = sources.get(settings.source) or _by(function_of(settings.source), connection)
+        self._plain = settings.source == "header" and not self._claimed
+        self._nobody = None if settings.required else Asker(None, self._vouched)
+        self._known: dict[bytes, Asker] = {}
+        self._known_of: object = None
 
     async def of(self, scope: Scope) -> Asker:
         """Return who asks in this ASGI scope.
@@ -180,6 +187,35 @@ class Tenancy:
         if self._claimed:
             await self._compare(named, scope, located.claims)
         return Asker(self._settle(named), self._vouched, located.root_path)
+
+    def at_once(self, scope: Scope) -> Asker | None:
+        """Return who asks where a header alone says it, and nothing is wrong with it; ``None``: only `of` can tell.
+
+        Remembers who is declared, and nobody else.
+        """
+        if not self._plain:
+            return None
+        found: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == self._header:
+                if found is not None:
+                    return None
+                found = value
+        if found is None:
+            return self._nobody
+        if (edition := self._tenants.edition()) is not self._known_of:
+            self._known, self._known_of = {}, edition
+        return self._known.get(found) or self._recognised(found)
+
+    def _recognised(self, value: bytes) -> Asker | None:
+        try:
+            named = well_formed(value.decode("latin-1"), self._pattern)
+            asker = Asker(self._settle(named), self._vouched)
+        except TenantError:
+            return None
+        if asker.tenant == named and self._tenants.known_tenant(named):
+            self._known[value] = asker
+        return asker
 
     async def _by_header(self, scope: Scope) -> _Located:
         return _Located(from_header(scope["headers"], self._header))

@@ -95,7 +95,8 @@ class Pointsman(Router):
                 self._has_lifespan = False
             return
         scope["app"] = self
-        await self.assembly.stack(scope, receive, send)
+        assembly = self._assembly or self.assembly
+        await assembly.stack(scope, receive, send)
 
     @property
     def assembly(self) -> Assembly:
@@ -106,11 +107,8 @@ class Pointsman(Router):
         """
         if self._assembly is None:
             routers = tuple(router for router in collect(self.parts).routers if isinstance(router, Router))
-            plan = Plan((self, *routers), self._routes, self._middleware, self._inner)
-            assembly = Assembly(self.runtime, plan, prompt=self._start, environment=os.environ)
-            if (operators := self.operators(assembly)) is not None:
-                assembly.mount(operators)
-            self._assembly = assembly
+            plan = Plan((self, *routers), self._routes, self._middleware, self._inner, self.operators)
+            self._assembly = Assembly(self.runtime, plan, prompt=self._start, environment=os.environ)
         return self._assembly
 
     def operators(self, assembly: Assembly) -> Operators | None:
@@ -160,7 +158,7 @@ class Pointsman(Router):
                     state.update(entered or {})
                 if self._inner is not None:
                     await stack.enter_async_context(inner_lifespan(self._inner, state))
-                assembly.state = state
+                assembly.state, assembly.stands = state, True
                 yield
         finally:
             self._runtime = self._assembly = None

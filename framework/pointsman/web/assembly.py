@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
@@ -19,11 +20,12 @@ from pointsman.errors import NoCatalog
 from pointsman.tenancy.policy import Tenancy, check
 from pointsman.tenancy.settings import TenancySettings
 from pointsman.web.dispatch import Dispatch
+from pointsman.web.express import Express, timetable_of
 from pointsman.web.inner import Inner
 from pointsman.web.middleware.admission import Admission, Gate
 from pointsman.web.middleware.boundary import Boundary
-from pointsman.web.mounting import Mounted
-from pointsman.web.probes import Condition, Probes
+from pointsman.web.mounting import Mounted, is_below
+from pointsman.web.probes import PATHS, Condition, Probes
 from pointsman.web.routing import Router, compiled, uses_of
 from pointsman.web.settings import DebugSettings, WebSettings
 
@@ -47,12 +49,17 @@ class Operators:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the user put together."""
+    """What the user put together.
+
+    Attributes:
+        operators: Makes the operators' routes; ``None`` where no authenticator is configured.
+    """
 
     routers: Sequence[Router] = ()
     routes: Sequence[BaseRoute] = ()
     middleware: Sequence[Middleware] = ()
     inner: ASGIApp | None = None
+    operators: Callable[[Assembly], Operators | None] = lambda _: None
 
 
 class Assembly:
@@ -69,6 +76,7 @@ class Assembly:
 
     Attributes:
         fleet: What steers this replica, once control is attached.
+        stands: Whether everything that the application lives by is entered.
         state: What ``request.state`` holds at first, once the user's lifespan is entered.
         stack: The outermost ASGI callable.
     """
@@ -78,6 +86,7 @@ class Assembly:
     ) -> None:
         self.runtime = runtime
         self.fleet: Fleet | None = None
+        self.stands = False
         self.state: Mapping[str, Any] = {}
         self.settings = runtime.settings.section(WebSettings)
         self._start = prompt
@@ -87,9 +96,16 @@ class Assembly:
         runtime.require((use, where) for use, where, required in uses_of(routes) if required)
         self.stack = self._stacked(routes, plan, tenancy)
 
-    def mount(self, operators: Operators) -> None:
-        """Serve the operators' routes, before tenancy."""
-        self.stack = Mounted(self.stack, operators.prefix, operators.app)
+    def is_open(self, scope: Scope) -> bool:
+        """Whether a request may be served with nothing to wait for; fills ``request.state`` where it may."""
+        runtime = self.runtime
+        if not (self.stands and runtime.state == "serving" and runtime.intake.catalog_stands):
+            return False
+        if self.fleet is not None and self.fleet.looks_first():
+            return False
+        if self.state:
+            scope["state"] = {**self.state, **scope.get("state", {})}
+        return True
 
     async def prompt(self) -> None:
         """Start where nothing did, and let a refresh that is due happen.
@@ -120,22 +136,35 @@ class Assembly:
 
     def _stacked(self, routes: Sequence[BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
         behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)
-        app: ASGIApp = Boundary(Gate(Dispatch(routes, behind)), scrub=self._scrub)
+        router = Dispatch(routes, behind)
+        app: ASGIApp = Boundary(Gate(router), scrub=self._scrub)
         for middleware, args, kwargs in reversed(plan.middleware):
             app = middleware(app, *args, **kwargs)
-        app = Admission(
-            app,
-            runtime=self.runtime,
-            tenancy=tenancy,
-            prepare=self._prepare,
-            resolution_header=self.runtime.settings.section(DebugSettings).resolution_header,
-        )
+        tells = self.runtime.settings.section(DebugSettings).resolution_header
+        app = Admission(app, runtime=self.runtime, tenancy=tenancy, prepare=self._prepare, resolution_header=tells)
         app = Boundary(app, scrub=self._scrub)
-        return Probes(
+        operators = plan.operators(self)
+        app = Probes(
             app,
             started=lambda: self.runtime.state != "starting",
             condition=self.condition,
             prompt=self.prompt,
+        )
+        if operators is not None:
+            app = Mounted(app, operators.prefix, operators.app)
+        is_taken = partial(_is_taken, operators)
+        timetable = timetable_of(routes, is_taken)
+        if plan.middleware or tells:
+            return app
+        return Express(
+            app,
+            timetable=timetable,
+            is_taken=is_taken,
+            router=router,
+            ground=self,
+            tenancy=tenancy,
+            behind=behind,
+            scrub=self._scrub,
         )
 
     def _tenancy(self, environment: Mapping[str, str]) -> Tenancy:
@@ -155,6 +184,11 @@ class Assembly:
         self.runtime.events.tell("tenant-contradicted", alarm=True, tenant=found.claimed, named=found.named)
 
 
+def _is_taken(operators: Operators | None, path: str) -> bool:
+    """Whether probes or operators serve a path before any route does."""
+    return path in PATHS or (operators is not None and is_below(path, operators.prefix))
+
+
 class _Declared:
     """The tenants of the catalog in force."""
 
@@ -166,6 +200,9 @@ class _Declared:
 
     def declares_tenants(self) -> bool:
         return self._runtime.snapshot.catalog.declares_tenants
+
+    def edition(self) -> object:
+        return self._runtime.points.snapshot.catalog
 
 
 def _verifier(runtime: Runtime, provider: str) -> Callable[[str], Awaitable[Claims]]:

@@ -38,11 +38,11 @@ class Dispatch:
         Raises:
             HTTPException: No route has the path (404), or none of those that have it serves the method (405).
         """
-        scope.setdefault("router", self)
         allowed: list[str] = []
         for route in self.routes:
             match, child = route.matches(scope)
             if match is Match.FULL:
+                scope.setdefault("router", self)
                 scope["route"] = route
                 scope.update(child)
                 rename(f"{scope.get('method', 'WEBSOCKET')} {getattr(route, 'path', scope['path'])}")

@@ -26,7 +26,7 @@ from pointsman.web.values import REQUIRED
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pointsman.runtime.access import Components
 
@@ -41,14 +41,20 @@ _CONNECTIONS: Mapping[Kind, Callable[[Scope, Receive, Send], Any]] = {
 
 
 class Injection:
-    """Finds the arguments of one handler; concurrent requests share it."""
+    """Finds the arguments of one handler; concurrent requests share it.
+
+    Attributes:
+        asked: The components, and the tenant.
+        components_alone: Whether the handler asks for nothing else.
+    """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._values = parameters.values
         self._query = any(value.place == "query" for value in parameters.values)
-        self._asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
+        self.asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
         self._connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
+        self.components_alone = not (parameters.values or parameters.bodies or parameters.connections)
 
     def read(self, scope: Scope, arguments: Arguments) -> tuple[dict[str, str], ...]:
         """Add what path and query carry, and return what is wrong with it."""
@@ -71,15 +77,6 @@ class Injection:
         for name, made in self._connections:
             arguments[name] = made(scope, receive, send)
 
-    async def obtain(self, given: Components, arguments: Arguments) -> None:
-        """Add the tenant and the components.
-
-        Raises:
-            TenantError: The handler needs a tenant, and there is none (400).
-            PointsmanError: A component cannot be had.
-        """
-        arguments.update(await given.obtain_all(self._asked))
-
 
 class HttpEndpoint:
     """An ASGI application that serves one handler's requests."""
@@ -95,13 +92,23 @@ class HttpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its background task runs before the components are let go."""
+        response = await self.respond(components(scope), scope, receive, send)
+        await response(scope, receive, send)
+
+    async def respond(self, its: Components, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+        """Return the answer to one request; nothing of it is sent."""
+        injection = self._injection
+        if injection.components_alone:
+            given = its.at_once(injection.asked)
+            if given is None:
+                given = await its.obtain_all(injection.asked)
+            return self._results(await self._call(**given))
         arguments: Arguments = {}
         if self._inputs:
             receive = await self._read(scope, receive, arguments)
-        self._injection.connect(scope, receive, send, arguments)
-        await self._injection.obtain(components(scope), arguments)
-        response = self._results(await self._call(**arguments))
-        await response(scope, receive, send)
+        injection.connect(scope, receive, send, arguments)
+        arguments.update(await its.obtain_all(injection.asked))
+        return self._results(await self._call(**arguments))
 
     async def _read(self, scope: Scope, receive: Receive, arguments: Arguments) -> Receive:
         """Add path, query and body.
@@ -133,7 +140,7 @@ class WebSocketEndpoint:
         if errors := self._injection.read(scope, arguments):
             raise InputError("The request does not have the declared shape.", errors=errors)
         self._injection.connect(scope, receive, send, arguments)
-        await self._injection.obtain(components(scope), arguments)
+        arguments.update(await components(scope).obtain_all(self._injection.asked))
         await self.handler(**arguments)
 
 

@@ -32,7 +32,12 @@ class Mounted:
         """Hand on, to one or the other."""
         root_path = scope.get("root_path", "")
         path = below_root(scope["path"], root_path)
-        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+        if is_below(path, self._prefix):
             await self._mounted(taken_in(scope, root_path + self._prefix), receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """Whether a path is the prefix, or lies below it."""
+    return path == prefix or path.startswith(f"{prefix}/")

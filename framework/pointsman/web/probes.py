@@ -24,6 +24,7 @@ Condition: TypeAlias = Literal["ok", "degraded", "unavailable"]
 """What a probe tells."""
 
 METHODS = ("GET", "HEAD")
+PATHS = ("/health/startup", "/health/live", "/health/ready")
 
 
 class Probes:
@@ -48,9 +49,9 @@ class Probes:
         self._app = app
         self._prompt = prompt
         self._probes: dict[str, Callable[[], Condition]] = {
-            "/health/startup": lambda: "ok" if started() else "unavailable",
-            "/health/live": lambda: "ok",
-            "/health/ready": condition,
+            PATHS[0]: lambda: "ok" if started() else "unavailable",
+            PATHS[1]: lambda: "ok",
+            PATHS[2]: condition,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

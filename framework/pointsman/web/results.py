@@ -8,13 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Message
 
 Render: TypeAlias = Callable[[Any], Response]
+CATALOG_HEADER = b"x-pointsman-catalog"
+"""Tells with every answer what decided: ``<manifest version>.<cseq>``."""
 _BODILESS = frozenset({204, 205, 304})
+_TEXT, _JSON = b"text/plain; charset=utf-8", b"application/json"
+
+
+class Answer(Response):
+    """A result that is rendered: nothing of it is left to be computed.
+
+    Args:
+        content_type: The header's value; ``None`` where there is no body.
+    """
+
+    def __init__(self, body: bytes, status: int, content_type: bytes | None = None) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        if content_type is None:
+            self.raw_headers = []
+        else:
+            self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", content_type)]
+
+    def messages(self, *more: tuple[bytes, bytes]) -> tuple[Message, Message]:
+        """Return the two messages that carry it, with more headers."""
+        start = {"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers, *more]}
+        return start, {"type": "http.response.body", "body": self.body}
 
 
 class Results:
@@ -45,10 +73,15 @@ class Results:
         if issubclass(kind, Response):
             return _as_it_is
         if kind is NoneType:
-            return lambda _: Response(status_code=self._empty_status)
+            return lambda _: self._nothing()
         if issubclass(kind, str):
-            return lambda text: PlainTextResponse(text, self._status)
-        return lambda value: Response(self._dump(value), self._status, media_type="application/json")
+            return lambda text: Answer(text.encode(), self._status, _TEXT)
+        return lambda value: Answer(self._dump(value), self._status, _JSON)
+
+    def _nothing(self) -> Response:
+        if self._empty_status in _BODILESS:
+            return Answer(b"", self._empty_status)
+        return Response(status_code=self._empty_status)
 
 
 def _as_it_is(response: Response) -> Response:
@@ -70,10 +103,6 @@ def _has_model(annotation: Any) -> bool:
     return hasattr(annotation, "__pydantic_serializer__") or any(map(_has_model, get_args(annotation)))
 
 
-def _dump(value: object) -> bytes:
-    return msgspec.json.encode(value, enc_hook=_foreign)
-
-
 def _foreign(value: Any) -> object:
     """Return what msgspec knows in place of a value that it does not know."""
     if hasattr(type(value), "__pydantic_serializer__"):
@@ -83,3 +112,6 @@ def _foreign(value: Any) -> object:
     if isinstance(value, Iterator):
         return list(value)
     raise TypeError(f"A {type(value).__name__} is nothing that JSON can say.")
+
+
+_dump: Callable[[object], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode

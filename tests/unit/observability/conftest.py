@@ -56,7 +56,9 @@ def lines(stream: io.StringIO, scrubber: Scrubber) -> Iterator[Lines]:
 @pytest.fixture
 def request_context() -> Iterator[RequestContext]:
     context = RequestContext(
-        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tenant="acme", catalog="12.40"
+        tenant="acme",
+        catalog="12.40",
+        headers=[(b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
     )
     token = CURRENT.set(context)
     yield context

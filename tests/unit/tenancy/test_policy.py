@@ -22,6 +22,9 @@ class Declared:
     def known_tenant(self, tenant_id: str, /) -> bool:
         return tenant_id in self.tenants
 
+    def edition(self) -> object:
+        return self.tenants
+
     def declares_tenants(self) -> bool:
         return bool(self.tenants)
 

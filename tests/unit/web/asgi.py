@@ -40,6 +40,9 @@ class FakeComponents:
         except UnknownComponent:
             return None
 
+    def at_once(self, asked: object) -> None:
+        return None
+
     async def obtain_all(self, asked: Asked) -> Mapping[str, object]:
         given: dict[str, object] = {}
         for name, optional in asked.tenants:

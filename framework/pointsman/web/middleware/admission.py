@@ -20,13 +20,13 @@ from pointsman.errors import PointsmanError
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.tenancy.sources import taken_in
 from pointsman.web.access import COMPONENTS, components
+from pointsman.web.results import CATALOG_HEADER
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from pointsman.tenancy.policy import Asker
 
-CATALOG_HEADER = b"x-pointsman-catalog"
 RESOLUTION_HEADER = b"x-pointsman-resolution"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -88,7 +88,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a websocket under its own components."""
-        context = RequestContext(_traceparent(scope))
+        context = RequestContext(headers=scope["headers"])
         token = CURRENT.set(context)
         pinned: Pinned | None = None
         try:
@@ -102,7 +102,8 @@ class Admission:
             except (PointsmanError, HTTPException) as refusal:
                 scope[COMPONENTS] = refusal
             context.catalog = self._runtime.label
-            await self._app(scope, receive, self._labelling(send, context.catalog, pinned))
+            told = partial(_resolutions, pinned) if self._resolution_header and pinned is not None else None
+            await self._app(scope, receive, labelling(send, context.catalog, told))
         finally:
             if pinned is not None:
                 pinned.close()
@@ -113,19 +114,22 @@ class Admission:
         connection = partial(made, scope, receive, send)
         return self._runtime.components(tenant=asker.tenant, vouched=asker.vouched, connection=connection)
 
-    def _labelling(self, send: Send, label: str, pinned: Pinned | None) -> Send:
-        """Return a send that puts the label of what decides on the answer's first message."""
-        headers = [(CATALOG_HEADER, label.encode("ascii"))]
 
-        async def labelled(message: Message) -> None:
-            if message["type"] in _STARTS:
-                more = headers
-                if self._resolution_header and pinned is not None:
-                    more = [*headers, (RESOLUTION_HEADER, _resolutions(pinned))]
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
-            await send(message)
+def labelling(send: Send, label: str, resolutions: Callable[[], bytes] | None = None) -> Send:
+    """Return a send that puts the label of what decides on the answer's first message.
 
-        return labelled
+    Args:
+        resolutions: Tells which providers served, where answers say it (``debug.resolution_header``).
+    """
+    catalog = (CATALOG_HEADER, label.encode("ascii"))
+
+    async def labelled(message: Message) -> None:
+        if message["type"] in _STARTS:
+            more = [catalog] if resolutions is None else [catalog, (RESOLUTION_HEADER, resolutions())]
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return labelled
 
 
 class Gate:
@@ -142,8 +146,3 @@ class Gate:
 
 def _resolutions(pinned: Pinned) -> bytes:
     return ";".join(f"{component}={provider}" for component, provider in pinned.resolutions().items()).encode("ascii")
-
-
-def _traceparent(scope: Scope) -> str:
-    value: bytes = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
-    return value.decode("latin-1")

@@ -7,7 +7,7 @@ has begun, its error goes on to the server, which breaks the connection.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import ClientDisconnect
@@ -19,10 +19,13 @@ from pointsman.web.problems import Problem, Scrub, problem_of
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+Header: TypeAlias = tuple[bytes, bytes]
 _log = logging.getLogger(__name__)
 _GONE = (ClientDisconnect, WebSocketDisconnect)
 _DENIAL = "websocket.http.response"
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.close"})
+_STARTS = _ANSWERS | {"websocket.accept"}
+_LABELLED = _STARTS - {"websocket.close"}
 
 POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
 """Codes of closing. Source: RFC 6455, 7.4.1, and the IANA registry."""
@@ -34,20 +37,27 @@ class Boundary:
     Args:
         app: What may raise.
         scrub: Takes secrets out of what is told.
+        label: A header of every answer.
     """
 
-    def __init__(self, app: ASGIApp, *, scrub: Scrub = str) -> None:
+    def __init__(self, app: ASGIApp, *, scrub: Scrub = str, label: Header | None = None) -> None:
         self._app = app
         self._scrub = scrub
+        self._label = label
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a websocket, to an answer in any case."""
         answered = accepted = False
+        label = self._label
 
         async def watched(message: Message) -> None:
             nonlocal answered, accepted
-            answered = answered or message["type"] in _ANSWERS
-            accepted = accepted or message["type"] == "websocket.accept"
+            kind = message["type"]
+            if kind in _STARTS:
+                answered = answered or kind in _ANSWERS
+                accepted = accepted or kind == "websocket.accept"
+                if label is not None and kind in _LABELLED:
+                    message = {**message, "headers": [*message.get("headers", ()), label]}
             await send(message)
 
         try:
@@ -63,7 +73,7 @@ class Boundary:
             problem = problem_of(error, instance=scope["path"], scrub=self._scrub)
             if problem.status >= 500:
                 report(error, scope, self._scrub)
-            await answer(problem, scope, receive, send, accepted=accepted)
+            await answer(problem, scope, receive, watched, accepted=accepted)
 
 
 def report(error: Exception, scope: Scope, scrub: Scrub) -> None:

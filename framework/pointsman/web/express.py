@@ -1,0 +1,202 @@
+"""Answer our own routes in one frame, where nothing has to be waited for and nothing is refused.
+
+The short way through what `assembly` stacks up: exact paths by one look-up, the tenant by one pass over the headers,
+the handler's components as one bundle, the answer without a wrapped ``send``. Whatever is not that plain – patterns,
+middleware, a start that is not over, a tenant that is refused – takes the long way, which says the same in more steps;
+the short one decides nothing that the long one would decide otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from pointsman.observability.context import CURRENT, RequestContext
+from pointsman.observability.tracing import rename
+from pointsman.runtime.access import Components
+from pointsman.web.access import COMPONENTS
+from pointsman.web.injection import HttpEndpoint
+from pointsman.web.middleware.boundary import Boundary
+from pointsman.web.problems import Scrub
+from pointsman.web.results import CATALOG_HEADER, Answer
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pointsman.runtime.runtime import Runtime
+    from pointsman.tenancy.policy import Tenancy
+    from pointsman.web.dispatch import Dispatch
+
+_REQUEST: Callable[..., object] = Request
+
+
+class Served(NamedTuple):
+    """One of our routes, under one method."""
+
+    route: Route
+    endpoint: HttpEndpoint
+    span: str
+
+
+class Timetable(NamedTuple):
+    """Our routes as the short way finds them.
+
+    Attributes:
+        exact: Routes without parameters, by path and method.
+        patterns: All others in their order, each with what it serves by method.
+        whole: Whether there is no other route.
+    """
+
+    exact: Mapping[str, Mapping[str, Served]]
+    patterns: Sequence[tuple[Route, Mapping[str, Served]]]
+    whole: bool
+
+
+class Ground(Protocol):
+    """What the short way stands on."""
+
+    runtime: Runtime
+
+    def is_open(self, scope: Scope, /) -> bool:
+        """Whether a request may be served with nothing to wait for; fills ``request.state``."""
+
+
+class Express:
+    """Answers requests to our own routes, and hands everything else on.
+
+    Args:
+        app: The long way.
+        timetable: Our routes.
+        is_taken: Whether a path is served before all routes.
+        router: What ``request.url_for`` asks.
+        ground: What is stood on.
+        tenancy: Who asks.
+        behind: Serves what no route of ours does.
+        scrub: Takes secrets out of what is told.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        timetable: Timetable,
+        is_taken: Callable[[str], bool],
+        router: Dispatch,
+        ground: Ground,
+        tenancy: Tenancy,
+        behind: ASGIApp | None = None,
+        scrub: Scrub = str,
+    ) -> None:
+        self._app = app
+        self._exact, self._patterns, whole = timetable
+        self._behind = behind if whole else None
+        self._is_taken = is_taken
+        self._router = router
+        self._ground = ground
+        self._tenancy = tenancy
+        self._scrub = scrub
+        self._label: str | None = None
+        self._header = CATALOG_HEADER, b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        served = self._found(scope)
+        app = served.endpoint if served is not None else self._behind_all(scope)
+        its = self._entered(scope, receive, send) if app is not None else None
+        if app is None or its is None:
+            await self._app(scope, receive, send)
+            return
+        label = its.snapshot.label
+        token = CURRENT.set(RequestContext(its.tenant_id or "", label, scope["headers"]))
+        try:
+            if served is not None:
+                scope["router"], scope["route"], scope["endpoint"] = self._router, served.route, served.endpoint
+                rename(served.span)
+                try:
+                    app = await served.endpoint.respond(its, scope, receive, send)
+                except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
+                    app = _raising(error)
+            if type(app) is Answer:
+                start, body = app.messages(self._label_of(label))
+                await send(start)
+                await send(body)
+            else:
+                await Boundary(app, scrub=self._scrub, label=self._label_of(label))(scope, receive, send)
+        finally:
+            its.close()
+            CURRENT.reset(token)
+
+    def _behind_all(self, scope: Scope) -> ASGIApp | None:
+        """Return the application behind, where no route of ours serves and nothing else may."""
+        if self._behind is None or scope["type"] != "http" or scope.get("root_path") or self._is_taken(scope["path"]):
+            return None
+        return self._behind
+
+    def _label_of(self, label: str) -> tuple[bytes, bytes]:
+        """Return the header that tells what decides; made once while the same decides."""
+        if label is not self._label:
+            self._label, self._header = label, (CATALOG_HEADER, label.encode("ascii"))
+        return self._header
+
+    def _found(self, scope: Scope) -> Served | None:
+        """Return what serves, with the path's parameters in the scope; ``None`` where only the long way can tell."""
+        if scope["type"] != "http" or scope.get("root_path"):
+            return None
+        path, method = scope["path"], scope["method"]
+        methods = self._exact.get(path)
+        if methods is not None and (served := methods.get(method)) is not None:
+            scope["path_params"] = {}
+            return served
+        for route, by_method in self._patterns:
+            match = route.path_regex.match(path)
+            if match and method in by_method and not self._is_taken(path):
+                convertors = route.param_convertors
+                found = {name: convertors[name].convert(text) for name, text in match.groupdict().items()}
+                scope["path_params"] = found
+                return by_method[method]
+        return None
+
+    def _entered(self, scope: Scope, receive: Receive, send: Send) -> Components | None:
+        if not self._ground.is_open(scope):
+            return None
+        asker = self._tenancy.at_once(scope)
+        if asker is None:
+            return None
+        connection = partial(_REQUEST, scope, receive, send)
+        its = Components(self._ground.runtime, asker.tenant, vouched=asker.vouched, connection=connection)
+        scope[COMPONENTS] = its
+        return its
+
+
+def timetable_of(routes: Sequence[BaseRoute], is_taken: Callable[[str], bool]) -> Timetable:
+    """Return those of our routes that come before any other; the first that matches serves.
+
+    Args:
+        routes: All routes, in order.
+        is_taken: Whether a path is served before them.
+    """
+    exact: dict[str, dict[str, Served]] = {}
+    patterns: list[tuple[Route, dict[str, Served]]] = []
+    for route in routes:
+        if isinstance(route, WebSocketRoute):
+            continue
+        if not isinstance(route, Route) or not isinstance(route.endpoint, HttpEndpoint):
+            return Timetable(exact, patterns, whole=False)  # it may take anything that comes after it
+        endpoint, path = route.endpoint, route.path
+        served = {method: Served(route, endpoint, f"{method} {path}") for method in route.methods or ()}
+        if route.param_convertors or any(earlier.path_regex.match(path) for earlier, _ in patterns):
+            patterns.append((route, served))
+        elif not is_taken(path):
+            exact[path] = {**served, **exact.get(path, {})}
+    return Timetable(exact, patterns, whole=True)
+
+
+def _raising(error: Exception) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    return app
