@@ -93,7 +93,7 @@ def _request(size: Size) -> Figures:
 async def _one_request(size: Size) -> Figures:
     loops = size.of(20_000, 20)
     peers: dict[str, Subject] = {}
-    for name, made in (("wireup", _wireup), ("dishka", _dishka), ("svcs", _svcs)):
+    for name, made in (("wireup", open_wireup), ("dishka", open_dishka), ("svcs", open_svcs)):
         try:
             peers[name] = timed(loops, made())
         except ModuleNotFoundError:
@@ -118,7 +118,7 @@ async def _one_request(size: Size) -> Figures:
     return Figures(samples, "pointsman", tuple(peers), "s")
 
 
-def _wireup() -> Callable[[], Awaitable[object]]:
+def open_wireup() -> Callable[[], Awaitable[object]]:
     import wireup
 
     container = wireup.create_async_container(injectables=[wireup.injectable(made) for made in (A, B, C)])
@@ -132,7 +132,7 @@ def _wireup() -> Callable[[], Awaitable[object]]:
     return once
 
 
-def _dishka() -> Callable[[], Awaitable[object]]:
+def open_dishka() -> Callable[[], Awaitable[object]]:
     import dishka
 
     provider = dishka.Provider(scope=dishka.Scope.APP)
@@ -149,7 +149,7 @@ def _dishka() -> Callable[[], Awaitable[object]]:
     return once
 
 
-def _svcs() -> Callable[[], Awaitable[object]]:
+def open_svcs() -> Callable[[], Awaitable[object]]:
     import svcs
 
     registry = svcs.Registry()
