@@ -80,8 +80,11 @@ class Planner:
 
     def keep(self, catalog: Catalog) -> None:
         """Forget what was read of factories that a catalog does not have, so that no refresh leaves anything."""
-        registered = (entry.candidate for component in catalog.candidates for entry in catalog.candidates.of(component))
-        self._specs = {candidate: self._specs[candidate] for candidate in registered if candidate in self._specs}
+        self._specs = {
+            candidate: spec
+            for candidate, spec in self._specs.items()
+            if any(entry.candidate == candidate for entry in catalog.candidates.of(candidate.component))
+        }
 
     def plan_now(self, catalog: Catalog, question: Question) -> Plan:
         """Return the plan for a question, without an await.

@@ -24,6 +24,7 @@ from pointsman.errors import (
     Malformed,
     SecretForbidden,
 )
+from pointsman.manifests.canonical import encode
 from pointsman.manifests.destinations import Destination, Pattern, names_destination, parse_destinations
 from pointsman.manifests.disclosure import check_disclosure
 from pointsman.manifests.factories import SHIPPED, FactoryPattern, is_granted, named_references, parse_factory_pattern
@@ -35,6 +36,8 @@ IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 """Components that say where secrets come from and who is believed: no manifest registers, selects or sets them."""
 
 _BLANK = re.compile(r"\$\{\s*(?:env|secret)\b", re.IGNORECASE)
+_OPENS: Final = b"${"
+"""How a blank begins; the canonical form never spells it otherwise."""
 _NO_IMAGE: Final = Layered()
 
 Patterns: TypeAlias = tuple[Pattern, ...]
@@ -123,8 +126,8 @@ def _check_components(manifest: Manifest) -> None:
 
 def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield every component that a manifest says something about, and where."""
-    for entry in manifest.candidates:
-        yield f"{entry.domain}/{entry.key}", "candidates"
+    for domain, key in dict.fromkeys((entry.domain, entry.key) for entry in manifest.candidates):
+        yield f"{domain}/{key}", "candidates"
     for component in manifest.selections:
         yield component, "selections"
     for component in manifest.components:
@@ -146,29 +149,40 @@ def _check_factories(manifest: Manifest, gate: Gate) -> None:
 
 
 def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
     for entry in manifest.candidates:
-        yield _name(entry), entry.factory
+        if entry.factory not in seen:  # a refusal names the first that says it
+            seen.add(entry.factory)
+            yield _name(entry), entry.factory
         if entry.settings_model is not None:
             yield f"{_name(entry)}: settings_model", entry.settings_model
         for section in (entry.dag, entry.metadata, entry.retry_policy):
-            yield from ((_name(entry), reference) for reference in named_references(section))
+            if section:
+                yield from ((_name(entry), reference) for reference in named_references(section))
     for where in ("workflows", "events", "tasks"):
         yield from ((where, reference) for reference in named_references(getattr(manifest, where)))
 
 
 def _check_blanks(manifest: Manifest) -> None:
     """Refuse blanks where nothing is filled in: outside of provider settings, and in every key."""
-    content = msgspec.to_builtins(manifest)
-    content.pop("provider_settings", None)
-    for tenant in content.get("tenants", {}).values():
-        tenant.pop("provider_settings", None)
     settings_keys = [key for _, _, values in provider_values(manifest) for key in _keys(values)]
-    for text in (*(text for _, text in walk(content)), *_keys(content), *settings_keys):
+    for text in (*_plain_texts(manifest), *settings_keys):
         if _BLANK.search(text):
             raise SecretForbidden(
                 f"Expected ${{env:}} nowhere in a manifest, and ${{secret:}} in provider settings only, "
                 f"found {text[:80]!a}."
             )
+
+
+def _plain_texts(manifest: Manifest) -> Iterator[str]:
+    """Yield every text and key outside of provider settings, without the candidates that have no blank at all."""
+    suspects = [entry for entry in manifest.candidates if _OPENS in encode(entry)]
+    content = msgspec.to_builtins(msgspec.structs.replace(manifest, candidates=tuple(suspects)))
+    content.pop("provider_settings", None)
+    for tenant in content.get("tenants", {}).values():
+        tenant.pop("provider_settings", None)
+    yield from (text for _, text in walk(content))
+    yield from _keys(content)
 
 
 def _keys(value: object) -> Iterator[str]:

@@ -29,9 +29,11 @@ D = TypeVar("D", bound=Document)
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # linear: it cannot fail once it has begun
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _AS_ARRAYS = bytes.maketrans(b"{}", b"[]")
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_LONG = b"0" * 16
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 class _Preamble(msgspec.Struct):
@@ -72,12 +74,11 @@ def decode(kind: type[S], data: bytes) -> S:
             NaN or infinity, or nest deeper than 64 levels.
     """
     what = kind.__name__.lower()
-    bare = _STRINGS.sub(b"", data)
-    _check_depth(bare, what)
+    check_depth(data, what)
     with _as_malformed(what):
         value = msgspec.json.decode(data, type=kind)
         canonical = _ENCODER.encode(value) == data
-    if not canonical or _LONG_NUMBER.search(bare):
+    if not canonical or has_long_number(data):
         _read_strictly(data, kind)
     return value
 
@@ -85,7 +86,7 @@ def decode(kind: type[S], data: bytes) -> S:
 def peek(data: bytes) -> _Preamble | None:
     """Return kind and ``spec_version`` of what may be a document; a hint for messages, nothing more."""
     try:
-        _check_depth(_STRINGS.sub(b"", data), "document")
+        check_depth(data, "document")
         with _as_malformed("document"):
             return msgspec.json.decode(data, type=_Preamble)
     except Malformed:
@@ -100,9 +101,16 @@ def _check_spec_version(found: int) -> None:
         )
 
 
-def _check_depth(bare: bytes, what: str) -> None:
-    """Refuse deep nesting before any reader recurses; a raised recursion limit would let one overflow the C stack."""
-    brackets = bare.translate(None, _NOT_BRACKETS).translate(_AS_ARRAYS)
+def check_depth(data: bytes, what: str) -> None:
+    """Refuse deep nesting before any reader recurses; a raised recursion limit would let one overflow the C stack.
+
+    Two quotes that follow each other, once all but quotes and brackets is gone, are a string without brackets, or an
+    end and a beginning with nothing between: either way all that is left stays within, or without, a string.
+    """
+    if b"\\" in data:
+        data = _STRINGS.sub(b"", data)
+    marks = data.translate(None, _NOT_MARKS).replace(b'""', b"")
+    brackets = _STRINGS.sub(b"", marks).translate(_AS_ARRAYS)
     for _ in range(MAX_DEPTH):
         inner_gone = brackets.replace(b"[]", b"")
         if len(inner_gone) == len(brackets):
@@ -110,6 +118,11 @@ def _check_depth(bare: bytes, what: str) -> None:
         brackets = inner_gone
     if brackets:
         raise Malformed(f"{what}: expected at most {MAX_DEPTH} levels of nesting, each of them closed.")
+
+
+def has_long_number(data: bytes) -> bool:
+    """Tell whether 16 digits stand in a row outside of strings; first whether they do anywhere, which is cheap."""
+    return _LONG in data.translate(_DIGITS) and _LONG_NUMBER.search(_STRINGS.sub(b"", data)) is not None
 
 
 def _read_strictly(data: bytes, kind: type[msgspec.Struct]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from pointsman.declarations import Candidate, Constraints, parse_component
 from pointsman.errors import ConfigurationError, Malformed
+from pointsman.manifests.entries import Entries
 from pointsman.manifests.factories import gated
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, PolicyEntry
 from pointsman.resolution.contribution import Contribution, Layered, Policy, ProviderValues
@@ -36,6 +37,7 @@ KEPT: Final = (
     "event_topics", "license", "requires_secrets", "retry_policy", "side_effect_free", "timeout_seconds",
 )  # fmt: skip
 """Fields that say how the work is done; a candidate carries them in its metadata under the same names."""
+_NO_DEMANDS: Final[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = (None, (), ())
 
 
 def contribution_of(manifest: Manifest, marks: Mapping[str, Candidate]) -> Contribution:
@@ -52,14 +54,7 @@ def contribution_of(manifest: Manifest, marks: Mapping[str, Candidate]) -> Contr
     with _as_malformed():
         return Contribution(
             candidates=_candidates(manifest, marks),
-            choices=Choices(
-                _selections(manifest.selections, "selections"),
-                {
-                    tenant: _selections(entry.selections, f"tenants.{tenant}.selections")
-                    for tenant, entry in manifest.tenants.items()
-                    if entry.selections
-                },
-            ),
+            choices=Choices(_selections(manifest.selections, "selections"), _tenants_selections(manifest)),
             provider_settings=Layered(
                 _provider_values(manifest.provider_settings),
                 {
@@ -68,7 +63,7 @@ def contribution_of(manifest: Manifest, marks: Mapping[str, Candidate]) -> Contr
                     if entry.provider_settings
                 },
             ),
-            labels={tenant: entry.labels for tenant, entry in manifest.tenants.items()},
+            labels=_labels(manifest),
             policies={parse_component(name): _policy(entry) for name, entry in manifest.components.items()},
         )
 
@@ -103,14 +98,15 @@ def candidate_of(entry: CandidateEntry, mark: Candidate | None = None) -> Candid
     )
 
 
-def _candidates(manifest: Manifest, marks: Mapping[str, Candidate]) -> tuple[Candidate, ...]:
-    found: dict[tuple[str, str, str], Candidate] = {}
+def _candidates(manifest: Manifest, marks: Mapping[str, Candidate]) -> Entries:
+    entries = Entries(manifest.candidates, marks, candidate_of)
+    judged: set[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {_NO_DEMANDS}
     for entry in manifest.candidates:
-        name = (entry.domain, entry.key, entry.provider)
-        if name in found:
-            raise Malformed(f"candidates: expected {'/'.join(name)} once, found it again.")
-        found[name] = candidate_of(entry, marks.get(entry.factory))
-    return tuple(found.values())
+        demands = entry.python_version, entry.requires, entry.conflicts_with
+        if demands not in judged:
+            _check_specifiers(entry)
+            judged.add(demands)
+    return entries
 
 
 def _said(value: T | None, default: T) -> T:
@@ -174,6 +170,29 @@ def _selections(choices: Mapping[str, Choice], where: str) -> Selections:
     return {
         parse_component(name): parse_selection(msgspec.to_builtins(choice), f"{where}.{name}")
         for name, choice in choices.items()
+    }
+
+
+def _tenants_selections(manifest: Manifest) -> dict[str, Selections]:
+    """Return each tenant's own; tenants that select the same share one mapping."""
+    known: dict[tuple[tuple[str, Choice], ...], Selections] = {}
+    found: dict[str, Selections] = {}
+    for tenant, entry in manifest.tenants.items():
+        if entry.selections:
+            said = tuple(entry.selections.items())
+            selections = known.get(said)
+            if selections is None:
+                selections = known[said] = _selections(entry.selections, f"tenants.{tenant}.selections")
+            found[tenant] = selections
+    return found
+
+
+def _labels(manifest: Manifest) -> dict[str, dict[str, str]]:
+    """Return every tenant's labels; tenants with the same share one mapping."""
+    known: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+    return {
+        tenant: known.setdefault(tuple(entry.labels.items()), entry.labels)
+        for tenant, entry in manifest.tenants.items()
     }
 
 

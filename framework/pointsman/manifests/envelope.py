@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_SIGNATURES: Final = 16
 MAX_ATTEMPTS: Final = 32
 
-_STANDARD = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
@@ -180,9 +179,18 @@ def _sealed(payload_type: str, payload: bytes, signatures: Sequence[Signed]) -> 
 
 def _unbase64(text: str, what: str) -> bytes:
     """Decode either alphabet, padded or not; the free bits of the last digit may be anything, as in every decoder."""
-    standard = _STANDARD.fullmatch(text)
     bare = text.rstrip("=")
-    padded = text == bare or len(text) % 4 == 0
-    if len(bare) % 4 == 1 or not padded or not (standard or _URL_SAFE.fullmatch(text)):
-        raise Malformed(f"Expected {what} in base64, found other characters or a wrong length.")
-    return base64.b64decode(bare + "=" * (-len(bare) % 4), None if standard else b"-_", validate=True)
+    padding = len(text) - len(bare)
+    if padding > 2 or len(bare) % 4 == 1 or (padding and len(text) % 4):
+        raise _no_base64(what)
+    full = bare + "=" * (-len(bare) % 4)
+    try:
+        return base64.b64decode(full, validate=True)
+    except ValueError:  # of the other alphabet, or of none
+        if not _URL_SAFE.fullmatch(text):
+            raise _no_base64(what) from None
+    return base64.b64decode(full, b"-_", validate=True)
+
+
+def _no_base64(what: str) -> Malformed:
+    return Malformed(f"Expected {what} in base64, found other characters or a wrong length.")

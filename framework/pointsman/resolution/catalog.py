@@ -7,13 +7,14 @@ inputs makes the next catalog, which shares with this one whatever stayed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pointsman.declarations import Component
 from pointsman.resolution.contribution import Contribution, Policy, ProviderValues, Source
 from pointsman.resolution.eligibility import Environment, barrier_here
+from pointsman.resolution.listing import Listing
 from pointsman.resolution.precedence import Registration, register_as
 from pointsman.resolution.selection import Choices, Selection, Split
 
@@ -45,24 +46,61 @@ class Outage(NamedTuple):
     tenant: str | None
 
 
+class Listed:
+    """The registrations of a listing, made component by component."""
+
+    __slots__ = ("_listing", "_source")
+
+    def __init__(self, listing: Listing, source: Source) -> None:
+        self._listing = listing
+        self._source = source
+
+    @property
+    def components(self) -> Mapping[str, Collection[str]]:
+        """Every domain, with its keys."""
+        return self._listing.components
+
+    def of(self, component: Component[Any]) -> tuple[Registration, ...]:
+        """Return a component's candidates in their places; the sequence counts within the component."""
+        candidates = dict.fromkeys(self._listing.of(component))
+        return tuple(register_as(candidate, self._source, number) for number, candidate in enumerate(candidates))
+
+    def at_hand(self) -> Iterable[Component[Any]]:
+        """Return the components that may have a candidate whose factory is at hand, no reference."""
+        return self._listing.at_hand()
+
+    def __iter__(self) -> Iterator[Registration]:
+        """Yield every registration, component by component."""
+        for domain, keys in self.components.items():
+            for key in keys:
+                yield from self.of(Component(domain, key))
+
+
+Group: TypeAlias = Listed | Iterable[Registration]
+
+
 class Candidates:
     """Every registration, ranked, by component; shared by all catalogs that differ in selections alone.
+
+    What is listed is ranked when its component is first asked for.
 
     Args:
         groups: Registrations by source, in any order.
         environment: What constraints are weighed against.
     """
 
-    __slots__ = ("_barriers", "_ranked")
+    __slots__ = ("_barriers", "_environment", "_listed", "_made", "_ranked")
 
-    def __init__(self, groups: Iterable[Iterable[Registration]], environment: Environment) -> None:
+    def __init__(self, groups: Iterable[Group], environment: Environment) -> None:
         found: defaultdict[str, defaultdict[str, list[Registration]]] = defaultdict(lambda: defaultdict(list))
+        groups = tuple(groups)
+        self._environment = environment
         self._barriers: dict[Registration, str] = {}
-        for registration in (registration for group in groups for registration in group):
-            candidate = registration.candidate
-            found[candidate.domain][candidate.key].append(registration)
-            if barrier := barrier_here(candidate, environment):
-                self._barriers[registration] = barrier
+        self._listed = tuple(group for group in groups if isinstance(group, Listed))
+        self._made: dict[Component[Any], tuple[Registration, ...]] = {}
+        for registration in (each for group in groups if not isinstance(group, Listed) for each in group):
+            found[registration.candidate.domain][registration.candidate.key].append(registration)
+            self._weigh(registration)
         self._ranked = {
             domain: {key: tuple(sorted(entries, key=_rank, reverse=True)) for key, entries in keys.items()}
             for domain, keys in found.items()
@@ -70,25 +108,66 @@ class Candidates:
 
     def of(self, component: Component[Any]) -> tuple[Registration, ...]:
         """Return a component's registrations, best first."""
+        if self._listed:
+            made = self._made.get(component)
+            return self._make(component) if made is None else made
         return self._ranked.get(component[0], {}).get(component[1], ())
 
     def barrier(self, registration: Registration) -> str | None:
         """Return why a candidate cannot serve on this machine, or ``None``."""
         return self._barriers.get(registration) if self._barriers else None
 
+    def at_hand(self) -> Iterator[Registration]:
+        """Yield the registrations whose factory and settings model are at hand, not references."""
+        domains = {domain: dict.fromkeys(keys) for domain, keys in self._ranked.items()}
+        for component in (component for listed in self._listed for component in listed.at_hand()):
+            domains.setdefault(component[0], {})[component[1]] = None
+        for component in _sorted(domains):
+            for registration in self.of(component):
+                candidate = registration.candidate
+                if not isinstance(candidate.factory, str) and not isinstance(candidate.settings_model, str):
+                    yield registration
+
     def __iter__(self) -> Iterator[Component[Any]]:
         """Yield every component, sorted."""
-        for domain in sorted(self._ranked):
-            for key in sorted(self._ranked[domain]):
-                yield Component(domain, key)
+        if not self._listed:
+            yield from _sorted(self._ranked)
+            return
+        domains: dict[str, set[str]] = {domain: set(keys) for domain, keys in self._ranked.items()}
+        for listed in self._listed:
+            for domain, keys in listed.components.items():
+                domains.setdefault(domain, set()).update(keys)
+        yield from _sorted(domains)
+
+    def _make(self, component: Component[Any]) -> tuple[Registration, ...]:
+        """Rank a component once; two threads that ask at once get the same registrations."""
+        ranked = self._ranked.get(component[0], {}).get(component[1], ())
+        more = [registration for listed in self._listed for registration in listed.of(component)]
+        if not more:
+            return ranked
+        for registration in more:
+            self._weigh(registration)
+        return self._made.setdefault(component, tuple(sorted((*ranked, *more), key=_rank, reverse=True)))
+
+    def _weigh(self, registration: Registration) -> None:
+        if barrier := barrier_here(registration.candidate, self._environment):
+            self._barriers[registration] = barrier
+
+
+def _sorted(domains: Mapping[str, Iterable[str]]) -> Iterator[Component[Any]]:
+    for domain in sorted(domains):
+        for key in sorted(domains[domain]):
+            yield Component(domain, key)
 
 
 def _rank(registration: Registration) -> tuple[int, int, int, int]:
     return registration.rank
 
 
-def registrations_of(contribution: Contribution, source: Source) -> tuple[Registration, ...]:
+def registrations_of(contribution: Contribution, source: Source) -> Group:
     """Put the candidates of settings or a manifest in their places, equal ones once."""
+    if isinstance(contribution.candidates, Listing):
+        return Listed(contribution.candidates, source)
     candidates = dict.fromkeys(contribution.candidates)
     return tuple(register_as(candidate, source, number) for number, candidate in enumerate(candidates))
 

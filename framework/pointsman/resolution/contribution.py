@@ -6,7 +6,7 @@ rules. Immutable values; nothing is validated against other sources here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -66,10 +66,11 @@ class Contribution:
     """Everything that one source brings.
 
     Attributes:
+        candidates: In the order of their registration; many of them as a `Listing`.
         labels: Every tenant that the source declares, with its labels.
     """
 
-    candidates: tuple[Candidate, ...] = ()
+    candidates: Sequence[Candidate] = ()
     choices: Choices = field(default_factory=Choices)
     provider_settings: Layered = field(default_factory=Layered)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -125,11 +125,7 @@ def required_by_factories(catalog: Catalog, planner: Planner) -> Iterator[Requir
 
 def _loaded(catalog: Catalog) -> Iterator[Candidate]:
     """Yield the candidates whose factory and settings model are at hand, not references."""
-    for component in catalog.candidates:
-        for registration in catalog.candidates.of(component):
-            candidate = registration.candidate
-            if not isinstance(candidate.factory, str) and not isinstance(candidate.settings_model, str):
-                yield candidate
+    return (registration.candidate for registration in catalog.candidates.at_hand())
 
 
 def check_settings_selections(catalog: Catalog) -> None:
