@@ -87,6 +87,8 @@ class Row:
             and the ratio is turned over).
         measure: Takes the samples; raises `NotMeasuredError` where it cannot.
         slow: Starts processes, so it is no part of the guard.
+        unit: ``ms``: the limit is milliseconds of ours, not a ratio.
+        said: What the table says instead of a limit; the row is then for information, and judged by a test.
     """
 
     place: float
@@ -97,11 +99,12 @@ class Row:
     better: Literal["lower", "higher"] = "lower"
     slow: bool = False
     unit: Literal["×", "ms"] = "×"
+    said: str = ""
 
     @property
     def to_reach(self) -> str:
         """The limit as the table writes it."""
-        return f"{'≤' if self.better == 'lower' else '≥'} {self.limit:g} {self.unit}"
+        return self.said or f"{'≤' if self.better == 'lower' else '≥'} {self.limit:g} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Result:
     @property
     def reached(self) -> bool | None:
         """Whether the figure is within the limit; None: not measured."""
-        if self.measured is None:
+        if self.measured is None or self.row.said:
             return None
         return self.measured <= self.row.limit if self.row.better == "lower" else self.measured >= self.row.limit
 

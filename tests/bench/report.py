@@ -89,7 +89,7 @@ def plot(results: Sequence[Result], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    shown = [result for result in reversed(results) if result.measured]
+    shown = [result for result in reversed(results) if result.measured and not result.row.said]
     parts = [_part(result) for result in shown]
     colours = ["tab:green" if result.reached else "tab:red" for result in shown]
     drawing, axes = plt.subplots(figsize=(11, 0.4 * len(shown) + 1.2))
