@@ -9,7 +9,7 @@ admitted host when its name is resolved (`destinations.is_private_address`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -24,19 +24,22 @@ from pointsman.errors import (
     Malformed,
     SecretForbidden,
 )
-from pointsman.manifests.canonical import encode
+from pointsman.manifests.canonical import encode_all
 from pointsman.manifests.destinations import Destination, Pattern, names_destination, parse_destinations
 from pointsman.manifests.disclosure import check_disclosure
 from pointsman.manifests.factories import SHIPPED, FactoryPattern, is_granted, named_references, parse_factory_pattern
 from pointsman.manifests.schema import CandidateEntry, Manifest, Values
+from pointsman.manifests.sheet import CHUNK, PlainEntry
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.template import Kind, Path, parse_template, walk
 
 IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 """Components that say where secrets come from and who is believed: no manifest registers, selects or sets them."""
 
+_IMAGE_KEYS: Final = frozenset(component.partition("/")[2] for component in IMAGE_ONLY)
+
 _BLANK = re.compile(r"\$\{\s*(?:env|secret)\b", re.IGNORECASE)
-_OPENS: Final = b"${"
+_OPENS: Final = b"$"
 """How a blank begins; the canonical form never spells it otherwise."""
 _NO_IMAGE: Final = Layered()
 
@@ -95,7 +98,7 @@ def admit(manifest: Manifest, gate: Gate, image: Layered = _NO_IMAGE) -> None:
         DestinationForbidden: A setting leads somewhere that was not granted, or would take a secret there.
         Malformed: A ``${`` opens no blank that there is.
     """
-    for entry in manifest.candidates:
+    for entry in _whole(manifest):
         if entry.uri is not None or entry.sha256 is not None:
             raise ArtifactsDisabled(f"{_name(entry)}: expected no artifact, found uri or sha256.")
     _check_components(manifest)
@@ -126,8 +129,8 @@ def _check_components(manifest: Manifest) -> None:
 
 def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield every component that a manifest says something about, and where."""
-    for domain, key in dict.fromkeys((entry.domain, entry.key) for entry in manifest.candidates):
-        yield f"{domain}/{key}", "candidates"
+    if not _IMAGE_KEYS.isdisjoint({entry.key for entry in manifest.candidates}):
+        yield from ((f"{entry.domain}/{entry.key}", "candidates") for entry in manifest.candidates)
     for component in manifest.selections:
         yield component, "selections"
     for component in manifest.components:
@@ -140,7 +143,9 @@ def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _check_factories(manifest: Manifest, gate: Gate) -> None:
-    for where, reference in _references(manifest):
+    factories = {entry.factory for entry in manifest.candidates}
+    granted = all(is_granted(factory, gate.factories) for factory in factories)
+    for where, reference in _references(manifest, _whole(manifest) if granted else manifest.candidates):
         if not is_granted(reference, gate.factories):
             raise FactoryForbidden(
                 f"{where}: expected code that trust.factories grants, found {reference[:120]!a}.",
@@ -148,12 +153,9 @@ def _check_factories(manifest: Manifest, gate: Gate) -> None:
             )
 
 
-def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for entry in manifest.candidates:
-        if entry.factory not in seen:  # a refusal names the first that says it
-            seen.add(entry.factory)
-            yield _name(entry), entry.factory
+def _references(manifest: Manifest, entries: Iterable[CandidateEntry]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        yield _name(entry), entry.factory
         if entry.settings_model is not None:
             yield f"{_name(entry)}: settings_model", entry.settings_model
         for section in (entry.dag, entry.metadata, entry.retry_policy):
@@ -161,6 +163,11 @@ def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
                 yield from ((_name(entry), reference) for reference in named_references(section))
     for where in ("workflows", "events", "tasks"):
         yield from ((where, reference) for reference in named_references(getattr(manifest, where)))
+
+
+def _whole(manifest: Manifest) -> list[CandidateEntry]:
+    """Return the entries that say more than who they are and how they rank."""
+    return [entry for entry in manifest.candidates if not isinstance(entry, PlainEntry)]
 
 
 def _check_blanks(manifest: Manifest) -> None:
@@ -176,8 +183,10 @@ def _check_blanks(manifest: Manifest) -> None:
 
 def _plain_texts(manifest: Manifest) -> Iterator[str]:
     """Yield every text and key outside of provider settings, without the candidates that have no blank at all."""
-    suspects = [entry for entry in manifest.candidates if _OPENS in encode(entry)]
-    content = msgspec.to_builtins(msgspec.structs.replace(manifest, candidates=tuple(suspects)))
+    listed = manifest.candidates
+    chunks = (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+    suspects = tuple(entry for chunk in chunks if _OPENS in encode_all(chunk) for entry in chunk)
+    content = msgspec.to_builtins(msgspec.structs.replace(manifest, candidates=suspects))
     content.pop("provider_settings", None)
     for tenant in content.get("tenants", {}).values():
         tenant.pop("provider_settings", None)

@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 
 from pointsman.errors import Malformed, UnsupportedVersion
-from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, tag_of
+from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, Envelope, Manifest, tag_of
+from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_DEPTH: Final = 64
 """Levels of arrays and objects; a head with its deepest order has nine."""
@@ -46,6 +47,11 @@ class _Preamble(msgspec.Struct):
 def encode(value: msgspec.Struct) -> bytes:
     """Return the canonical bytes of a document, an envelope or a head."""
     return _ENCODER.encode(value)
+
+
+def encode_all(values: Sequence[msgspec.Struct]) -> bytes:
+    """Return the canonical bytes of several structs, as one array."""
+    return _ENCODER.encode(values)
 
 
 def decode_document(kind: type[D], data: bytes) -> D:
@@ -75,10 +81,14 @@ def decode(kind: type[S], data: bytes) -> S:
     """
     what = kind.__name__.lower()
     check_depth(data, what)
+    if kind is Manifest and len(data) >= LARGE_BYTES:
+        manifest = read_in_chunks(data, has_long_number)
+        if manifest is not None:
+            return cast("S", manifest)
     with _as_malformed(what):
         value = msgspec.json.decode(data, type=kind)
         canonical = _ENCODER.encode(value) == data
-    if not canonical or has_long_number(data):
+    if not canonical or (kind is not Envelope and has_long_number(data)):  # an envelope holds no number
         _read_strictly(data, kind)
     return value
 
@@ -107,10 +117,12 @@ def check_depth(data: bytes, what: str) -> None:
     Two quotes that follow each other, once all but quotes and brackets is gone, are a string without brackets, or an
     end and a beginning with nothing between: either way all that is left stays within, or without, a string.
     """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return  # whether they are closed, the reader sees
     if b"\\" in data:
         data = _STRINGS.sub(b"", data)
     marks = data.translate(None, _NOT_MARKS).replace(b'""', b"")
-    brackets = _STRINGS.sub(b"", marks).translate(_AS_ARRAYS)
+    brackets = (_STRINGS.sub(b"", marks) if b'"' in marks else marks).translate(_AS_ARRAYS)
     for _ in range(MAX_DEPTH):
         inner_gone = brackets.replace(b"[]", b"")
         if len(inner_gone) == len(brackets):

@@ -17,6 +17,7 @@ from pointsman.errors import ConfigurationError, Malformed
 from pointsman.manifests.entries import Entries
 from pointsman.manifests.factories import gated
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, PolicyEntry
+from pointsman.manifests.sheet import PlainEntry
 from pointsman.resolution.contribution import Contribution, Layered, Policy, ProviderValues
 from pointsman.resolution.reference import GatedReference
 from pointsman.resolution.selection import Choices, Selections, parse_selection
@@ -37,7 +38,6 @@ KEPT: Final = (
     "event_topics", "license", "requires_secrets", "retry_policy", "side_effect_free", "timeout_seconds",
 )  # fmt: skip
 """Fields that say how the work is done; a candidate carries them in its metadata under the same names."""
-_NO_DEMANDS: Final[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = (None, (), ())
 
 
 def contribution_of(manifest: Manifest, marks: Mapping[str, Candidate]) -> Contribution:
@@ -100,12 +100,13 @@ def candidate_of(entry: CandidateEntry, mark: Candidate | None = None) -> Candid
 
 def _candidates(manifest: Manifest, marks: Mapping[str, Candidate]) -> Entries:
     entries = Entries(manifest.candidates, marks, candidate_of)
-    judged: set[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {_NO_DEMANDS}
+    judged: set[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = set()
     for entry in manifest.candidates:
-        demands = entry.python_version, entry.requires, entry.conflicts_with
-        if demands not in judged:
-            _check_specifiers(entry)
-            judged.add(demands)
+        if not isinstance(entry, PlainEntry):
+            demands = entry.python_version, entry.requires, entry.conflicts_with
+            if demands not in judged:
+                _check_specifiers(entry)
+                judged.add(demands)
     return entries
 
 

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from pointsman.errors import BadSignature, Malformed, TooLarge, Unsigned
 from pointsman.manifests import schema
 from pointsman.manifests.canonical import decode, encode, peek
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 MAX_SIGNATURES: Final = 16
 MAX_ATTEMPTS: Final = 32
 
+_AT_ONCE = 4 * 1024 * 1024
+"""Digits of base64 that are decoded in one call, which holds the interpreter; a multiple of four."""
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
@@ -97,15 +101,7 @@ def decode_envelope(data: bytes, max_bytes: int) -> Opened:
     """
     if len(data) > max_bytes:
         raise TooLarge(f"Expected an envelope of at most {max_bytes} bytes, found {len(data)}.")
-    try:
-        envelope = decode(schema.Envelope, data)
-    except Malformed as error:
-        if peek(data) is None:
-            raise
-        raise Unsigned(
-            "Expected a signed envelope, found a document without one.",
-            hint="Sign it: pointsman manifest sign",
-        ) from error
+    envelope = _plain(data) or _envelope(data)
     if not envelope.signatures:
         raise Unsigned("Expected signatures in the envelope, found none.", hint="Sign it: pointsman manifest sign")
     if len(envelope.signatures) > MAX_SIGNATURES:
@@ -113,7 +109,29 @@ def decode_envelope(data: bytes, max_bytes: int) -> Opened:
     if not _PRINTABLE.fullmatch(envelope.payload_type):
         raise Malformed(f"Expected an ASCII payload type, found {envelope.payload_type[:80]!a}.")
     signatures = tuple(Signed(_unbase64(one.sig, "a signature"), one.keyid) for one in envelope.signatures)
-    return Opened(envelope.payload_type, _unbase64(envelope.payload, "the payload"), signatures, digest_of(data))
+    payload = envelope.payload if isinstance(envelope.payload, bytes) else _unbase64(envelope.payload, "the payload")
+    return Opened(envelope.payload_type, payload, signatures, digest_of(data))
+
+
+def _plain(data: bytes) -> schema.PlainEnvelope | None:
+    """Return the envelope of canonical bytes, as publishing writes them; ``None``: they must be read the long way."""
+    try:
+        envelope = msgspec.json.decode(data, type=schema.PlainEnvelope)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return envelope if encode(envelope) == data else None
+
+
+def _envelope(data: bytes) -> schema.Envelope:
+    try:
+        return decode(schema.Envelope, data)
+    except Malformed as error:
+        if peek(data) is None:
+            raise
+        raise Unsigned(
+            "Expected a signed envelope, found a document without one.",
+            hint="Sign it: pointsman manifest sign",
+        ) from error
 
 
 def verify_signatures(opened: Opened, keys: Sequence[PublicKey], threshold: int) -> tuple[str, ...]:
@@ -181,11 +199,13 @@ def _unbase64(text: str, what: str) -> bytes:
     """Decode either alphabet, padded or not; the free bits of the last digit may be anything, as in every decoder."""
     bare = text.rstrip("=")
     padding = len(text) - len(bare)
-    if padding > 2 or len(bare) % 4 == 1 or (padding and len(text) % 4):
+    if padding > 2 or len(bare) % 4 == 1 or (padding and len(text) % 4) or "=" in bare:
         raise _no_base64(what)
     full = bare + "=" * (-len(bare) % 4)
     try:
-        return base64.b64decode(full, validate=True)
+        return b"".join(
+            base64.b64decode(full[start : start + _AT_ONCE], validate=True) for start in range(0, len(full), _AT_ONCE)
+        )
     except ValueError:  # of the other alphabet, or of none
         if not _URL_SAFE.fullmatch(text):
             raise _no_base64(what) from None

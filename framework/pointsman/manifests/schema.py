@@ -30,7 +30,8 @@ Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """Hex SHA-256, lower case; a key id has the same form."""
 Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
-Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}\Z")]
+NAME: Final = r"^[A-Za-z0-9_.-]{1,128}\Z"
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
 ComponentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}/[A-Za-z0-9_.-]{1,128}\Z")]
 """``adapter/cache``."""
 ProviderName: TypeAlias = Annotated[
@@ -172,7 +173,11 @@ class PolicyEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 class Manifest(
     Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type", tag="manifest"
 ):
-    """What may run: candidates, selections and tenants under one version that only grows."""
+    """What may run: candidates, selections and tenants under one version that only grows.
+
+    Attributes:
+        candidates: Of a large one that was read from its canonical bytes, most are `PlainEntry`, which reads the same.
+    """
 
     spec_version: Number
     epoch: Number
@@ -329,6 +334,14 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, re
     """DSSE: a payload in base64, its type, and signatures over both."""
 
     payload: str
+    payload_type: Annotated[str, Meta(max_length=256)]
+    signatures: tuple[Signature, ...]
+
+
+class PlainEnvelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="camel"):
+    """The same, with a payload in padded base64 of the standard alphabet."""
+
+    payload: bytes
     payload_type: Annotated[str, Meta(max_length=256)]
     signatures: tuple[Signature, ...]
 

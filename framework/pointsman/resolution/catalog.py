@@ -16,7 +16,7 @@ from pointsman.resolution.contribution import Contribution, Policy, ProviderValu
 from pointsman.resolution.eligibility import Environment, barrier_here
 from pointsman.resolution.listing import Listing
 from pointsman.resolution.precedence import Registration, register_as
-from pointsman.resolution.selection import Choices, Selection, Split
+from pointsman.resolution.selection import Choices, Selection, Selections, Split
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate
@@ -280,8 +280,19 @@ class Catalog:
 
     def _dangling(self) -> Iterator[Dangling]:
         for source in ("replica", "control", "settings", "manifest"):
-            for tenant, component, selection in self.choices(source):
-                registered = {registration.candidate.provider for registration in self.candidates.of(component)}
-                for provider in selection.providers if isinstance(selection, Split) else (selection,):
-                    if provider not in registered and component not in self.replaced:
-                        yield Dangling(source, tenant, component, provider)
+            choices = self.choices(source)
+            yield from self._dangling_in(source, None, choices.everyone)
+            sound: set[int] = set()  # mappings that many tenants share, each looked at once
+            for tenant, selections in choices.tenants.items():
+                if id(selections) not in sound:
+                    found = tuple(self._dangling_in(source, tenant, selections))
+                    if not found:
+                        sound.add(id(selections))
+                    yield from found
+
+    def _dangling_in(self, source: str, tenant: str | None, selections: Selections) -> Iterator[Dangling]:
+        for component, selection in selections.items():
+            registered = {registration.candidate.provider for registration in self.candidates.of(component)}
+            for provider in selection.providers if isinstance(selection, Split) else (selection,):
+                if provider not in registered and component not in self.replaced:
+                    yield Dangling(source, tenant, component, provider)

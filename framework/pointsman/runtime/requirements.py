@@ -98,7 +98,7 @@ def check_required(catalog: Catalog, required: Iterable[Required]) -> None:
 def _check_for_somebody(catalog: Catalog, requirement: Required) -> None:
     use = requirement.use
     refused: ResolutionError | None = None
-    for tenant in (None, *catalog.tenants()):
+    for tenant in _everybody(catalog):
         try:
             resolve_in(catalog, Question(use.component, tenant, use.provider, use.requires))
         except ResolutionError as error:
@@ -109,6 +109,12 @@ def _check_for_somebody(catalog: Catalog, requirement: Required) -> None:
             return
     if refused is not None:
         raise type(refused)(f"{refused.message} Asked by {requirement.where}.", hint=refused.hint) from refused
+
+
+def _everybody(catalog: Catalog) -> Iterator[str | None]:
+    """Yield nobody in particular, and then, if that was not enough, every tenant."""
+    yield None
+    yield from catalog.tenants()
 
 
 def required_by_factories(catalog: Catalog, planner: Planner) -> Iterator[Required]:
