@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.fleet import found
-from tests.bench.harness import Figures, Interleaved, NotMeasuredError, Row, Size
+from tests.bench.harness import FailedError, Figures, Interleaved, NotMeasuredError, Row, Size
 from tests.bench.serving import HELLO, ROOT, START_S, free_port, surroundings
 
 STARLETTE = """
@@ -140,7 +140,7 @@ class Service:
                 process.kill()
                 process.wait()
         if self.label not in answer:
-            raise NotMeasuredError(f"the first answer came without the manifest: {answer!r}")
+            raise FailedError(f"the first answer came without the manifest: {answer!r}")
         return taken
 
     def _first(self, port: int, process: subprocess.Popen[bytes]) -> bytes:
@@ -155,7 +155,7 @@ class Service:
                     return answer
             time.sleep(0.001)
         log = (self.folder / "log").read_text(errors="replace")
-        raise NotMeasuredError(f"no 200: {answer[:120]!r} {' '.join(log[-300:].split())}")
+        raise FailedError(f"no 200: {answer[:120]!r} {' '.join(log[-300:].split())}")
 
 
 def compiled(cache: Path, settings: Path, **more: str) -> dict[str, str]:

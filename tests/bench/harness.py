@@ -20,6 +20,10 @@ class NotMeasuredError(Exception):
     """The row cannot be measured here and now; says why."""
 
 
+class FailedError(NotMeasuredError):
+    """What should have been measured did not work: nothing is missing, something is broken."""
+
+
 @dataclass(frozen=True)
 class Size:
     """How much is measured.
@@ -109,12 +113,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a row."""
+    """What became of a row; ``broken``: it should have been measured, and something did not work."""
 
     row: Row
     figures: Figures | None
     reason: str = ""
     took_s: float = 0.0
+    broken: bool = False
 
     @property
     def measured(self) -> float | None:
@@ -164,7 +169,8 @@ def measured(row: Row, size: Size) -> Result:
     try:
         figures = row.measure(size)
     except NotMeasuredError as missing:
-        return Result(row, None, str(missing), time.perf_counter() - started)
+        broken = isinstance(missing, FailedError)
+        return Result(row, None, str(missing), time.perf_counter() - started, broken)
     except ModuleNotFoundError as missing:
         return Result(row, None, f"{missing.name} is not installed", time.perf_counter() - started)
     return Result(row, figures, figures.note, time.perf_counter() - started)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.harness import Figures, Interleaved, NotMeasuredError, Row, Size
+from tests.bench.harness import FailedError, Figures, Interleaved, NotMeasuredError, Row, Size
 from tests.bench.serving import ROOT, surroundings
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _grown(what: str, count: int) -> Callable[[], float]:
             raise NotMeasuredError("only Linux tells a process's memory here")
         done = subprocess.run(command, env=surroundings(ROOT), cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NotMeasuredError(" ".join(done.stderr[-200:].split()))
+            raise FailedError(" ".join(done.stderr[-200:].split()))
         return float(json.loads(done.stdout)) / 2**20
 
     return once

@@ -21,7 +21,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.harness import Figures, NotMeasuredError, Row, Samples, Size
+from tests.bench.harness import FailedError, Figures, NotMeasuredError, Row, Samples, Size
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP = "httptools" if importlib.util.find_spec("httptools") else "h11"
@@ -71,7 +71,7 @@ class Server:
                 answer = _whole(wire)
                 taken.append(time.perf_counter() - started)
                 if not answer.startswith(b"HTTP/1.1 200"):
-                    raise NotMeasuredError(f"it answered {answer[:200]!r}")
+                    raise FailedError(f"it answered {answer[:200]!r}")
         return taken
 
 
@@ -85,7 +85,7 @@ def _whole(wire: socket.socket) -> bytes:
                 return answer
         more = wire.recv(65_536)
         if not more:
-            raise NotMeasuredError("the server closed the connection")
+            raise FailedError("the server closed the connection")
         answer += more
 
 
@@ -158,7 +158,7 @@ def _await(server: Server) -> None:
         if server.process.poll() is not None:
             break
         time.sleep(0.02)
-    raise NotMeasuredError(f"the server did not start: {server.log.read_text(errors='replace')[-300:].strip()!r}")
+    raise FailedError(f"the server did not start: {server.log.read_text(errors='replace')[-300:].strip()!r}")
 
 
 def _costs(size: Size, factories: Sequence[str], request: bytes) -> Samples:
