@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MAX_SIGNATURES: Final = 16
 MAX_ATTEMPTS: Final = 32
 
-_AT_ONCE = 4 * 1024 * 1024
-"""Digits of base64 that are decoded in one call, which holds the interpreter; a multiple of four."""
+_AT_ONCE = 8 * 1024 * 1024
+"""Bytes of base64 that are decoded in one call, which holds the interpreter; a multiple of four."""
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
@@ -115,6 +115,8 @@ def decode_envelope(data: bytes, max_bytes: int) -> Opened:
 
 def _plain(data: bytes) -> schema.PlainEnvelope | None:
     """Return the envelope of canonical bytes, as publishing writes them; ``None``: they must be read the long way."""
+    if len(data) > _AT_ONCE:
+        return None
     try:
         envelope = msgspec.json.decode(data, type=schema.PlainEnvelope)
     except (msgspec.MsgspecError, ValueError, RecursionError):
