@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from pointsman.cli.run import GRACE_S
+
 HOUSE = Path(__file__).parents[2]
 
 
@@ -22,9 +24,8 @@ def test_the_probes_of_the_service_are_those_that_are_answered() -> None:
 
 def test_the_process_can_be_stopped_within_cloud_runs_ten_seconds() -> None:
     procfile = (HOUSE / "Procfile").read_text(encoding="utf-8")
-    assert procfile.startswith("web: exec ")
-    assert "--timeout-graceful-shutdown 7" in procfile
-    assert "$PORT" in procfile
+    assert procfile == "web: exec python -m pointsman.cli.run app.main:app\n"
+    assert GRACE_S == 7
 
 
 def test_what_the_buildpack_installs_is_pinned_and_names_no_host() -> None:

@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import structlog
-
 from pointsman.errors import PointsmanError
 from pointsman.observability.context import CURRENT, current_trace
+from pointsman.observability.structured import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor

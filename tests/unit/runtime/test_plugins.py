@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.declarations import Candidate, Constraints, provides
-from pointsman.runtime.plugins import installed_plugins
+from pointsman.runtime.plugins import any_declared, installed_plugins
 from tests.workshop import Replica
 
 DIST = """Metadata-Version: 2.1
@@ -114,3 +114,36 @@ def test_the_old_groups_are_read_too_in_the_order_of_groups_packages_and_names(p
     packages.install("acme", "pointsman.candidates", c="acme_candidates:lonely")
     packages.install("acme", "pointsman.others", x="acme_candidates:lonely")
     assert list(found()) == ["c", "a", "b", "z"]
+
+
+# --- whether there is anything to read ---
+
+
+def test_packages_are_read_only_where_one_names_a_group_of_ours(packages: Packages, tmp_path: Path) -> None:
+    path = [str(tmp_path), str(tmp_path / "missing")]
+    packages.install("others", "console_scripts", pointsman="pointsman.cli.main:run")
+    (tmp_path / "bare-1.0.dist-info").mkdir()
+    assert not any_declared(path)
+    packages.install("acme", "pointsman.adapters", one="acme_candidates:lonely")
+    assert any_declared(path)
+
+
+def test_where_packages_may_lie_elsewhere_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "packages.zip"
+    archive.write_bytes(b"")
+    assert any_declared([str(archive)])
+    (tmp_path / "old-1.0.egg").mkdir()
+    assert any_declared([str(tmp_path)])
+
+    class Finder:
+        @staticmethod
+        def find_spec(*_: Any) -> None:
+            return None
+
+        @staticmethod
+        def find_distributions(*_: Any) -> list[Any]:
+            return []
+
+    assert not any_declared([])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    assert any_declared([])

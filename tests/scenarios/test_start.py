@@ -1,0 +1,98 @@
+"""The process that Cloud Run starts: no more is loaded than is used, and it ends in order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.scenarios.shell import PATIENCE_S, ended, environment
+
+SERVICE = """
+import gc
+import sys
+
+from pointsman import Pointsman
+
+app = Pointsman()
+
+
+@app.get("/loaded")
+async def loaded() -> dict[str, object]:
+    names = sorted({name.partition(".")[0] for name in sys.modules})
+    return {"modules": names, "collecting": gc.isenabled(), "frozen": gc.get_freeze_count()}
+"""
+HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pointsman.cli.run", *words],
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def answered(process: subprocess.Popen[str], port: int, path: str) -> httpx.Response:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        for _ in range(100_000):
+            assert process.poll() is None, process.communicate()
+            try:
+                return client.get(path, timeout=PATIENCE_S)
+            except httpx.ConnectError:
+                continue
+    raise AssertionError("nobody listens")
+
+
+def test_a_service_loads_what_it_uses_collects_no_garbage_of_its_start_and_ends_in_order(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(SERVICE)
+    port = free_port()
+    with serving(tmp_path, "hello:app", PORT=str(port)) as process:
+        told = answered(process, port, "/loaded").json()
+        assert HEAVY.isdisjoint(told["modules"])
+        assert told["collecting"]
+        assert told["frozen"] > 10_000
+        code, out, err = ended(process, signal.SIGTERM)
+        assert (code, out) == (-signal.SIGTERM, "")  # uvicorn raises the signal again, once all is closed
+        messages = [json.loads(line)["message"] for line in err.splitlines()]
+        assert messages[-1] == "Waiting for application shutdown."
+
+
+@pytest.mark.parametrize(
+    ("words", "port", "told"),
+    [
+        (["hello:gone"], "8080", "expected a Pointsman application, found nothing"),
+        (["hello:app"], "http", "PORT: expected a port from 0 to 65535, found 'http'."),
+        ([], "8080", "expected a module app"),
+    ],
+)
+def test_what_cannot_be_served_is_told_and_fails(tmp_path: Path, words: list[str], port: str, told: str) -> None:
+    (tmp_path / "hello.py").write_text(SERVICE)
+    with serving(tmp_path, *words, PORT=port) as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, out) == (1, "")
+        assert told in err
