@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 import msgspec
 
-from pointsman.manifests.schema import NAME, CandidateEntry, Level, Manifest, Text
+from pointsman.manifests.schema import NAME, CandidateEntry, Level, Manifest, TenantEntry, TenantId, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,15 +67,17 @@ class PlainEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Sheet(Manifest, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A manifest whose candidates were not read yet."""
+    """A manifest whose candidates and tenants were not read yet."""
 
     candidates: tuple[msgspec.Raw, ...] = ()  # type: ignore[assignment]  # narrower on the wire, wider here
+    tenants: dict[TenantId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]  # as above
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _SHEETS: Final = msgspec.json.Decoder(Sheet)
 _PLAIN: Final = msgspec.json.Decoder(list[PlainEntry])
 _ENTRIES: Final = msgspec.json.Decoder(list[CandidateEntry])
+_TENANTS: Final = msgspec.json.Decoder(list[TenantEntry])
 _NAME: Final = re.compile(NAME)
 
 
@@ -92,7 +94,7 @@ def read_in_chunks(data: bytes, has_long_number: Callable[[bytes], bool], size: 
         if _ENCODER.encode(sheet) != data:
             return None
         raws = sheet.candidates
-        rest = msgspec.structs.replace(sheet, candidates=())
+        rest = msgspec.structs.replace(sheet, candidates=(), tenants={})
         if has_long_number(_ENCODER.encode(rest)):
             return None
         entries: list[CandidateEntry] = []
@@ -101,10 +103,13 @@ def read_in_chunks(data: bytes, has_long_number: Callable[[bytes], bool], size: 
             if chunk is None:
                 return None
             entries += chunk
+        tenants = _tenants(sheet.tenants, has_long_number, size)
+        if tenants is None:
+            return None
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
     said = {name: getattr(rest, name) for name in Manifest.__struct_fields__}
-    return Manifest(**{**said, "candidates": tuple(entries)})
+    return Manifest(**{**said, "candidates": tuple(entries), "tenants": tenants})
 
 
 def _texts(raws: Sequence[msgspec.Raw], size: int) -> Iterator[bytes]:
@@ -122,6 +127,22 @@ def _chunk(text: bytes, has_long_number: Callable[[bytes], bool]) -> list[Candid
     if not _well_named(plain) or _ENCODER.encode(plain) != text:
         return None
     return cast("list[CandidateEntry]", plain)
+
+
+def _tenants(
+    raws: Mapping[str, msgspec.Raw], has_long_number: Callable[[bytes], bool], size: int
+) -> dict[str, TenantEntry] | None:
+    """Return the entries of tenants; those who say the same share one, which is read once."""
+    distinct = list(dict.fromkeys(map(bytes, raws.values())))
+    known: dict[bytes, TenantEntry] = {}
+    for start in range(0, len(distinct), size):
+        some = distinct[start : start + size]
+        text = b"[%b]" % b",".join(some)
+        found = _TENANTS.decode(text)
+        if has_long_number(text) or _ENCODER.encode(found) != text:
+            return None
+        known.update(zip(some, found, strict=True))
+    return {tenant: known[bytes(raw)] for tenant, raw in raws.items()}
 
 
 def _well_named(entries: Sequence[PlainEntry]) -> bool:

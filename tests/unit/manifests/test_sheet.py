@@ -13,7 +13,7 @@ from pointsman.errors import Malformed
 from pointsman.manifests import sheet
 from pointsman.manifests.canonical import decode, encode, encode_all, has_long_number
 from pointsman.manifests.contents import candidate_of
-from pointsman.manifests.schema import CandidateEntry, Manifest
+from pointsman.manifests.schema import CandidateEntry, Manifest, TenantEntry
 from pointsman.manifests.sheet import LARGE_BYTES, PlainEntry, read_in_chunks
 from tests.forge import Forge
 
@@ -101,3 +101,37 @@ def test_a_large_manifest_is_decoded_in_bounded_chunks(monkeypatch: pytest.Monke
     assert sizes == [sheet.CHUNK, sheet.CHUNK, 1]
     assert encode_all(manifest.candidates) == encode_all(entries)
     assert inspect.signature(read_in_chunks).parameters["size"].default == sheet.CHUNK
+
+
+TENANTS = st.dictionaries(
+    st.text(min_size=1, max_size=3),
+    st.builds(
+        TenantEntry,
+        selections=st.dictionaries(st.sampled_from(["adapter/cache", "adapter/queue"]), st.sampled_from(["a", "b"])),
+        provider_settings=st.dictionaries(st.just("adapter/cache/a"), st.just({"b": [1, {"c": "d"}]})),
+        labels=st.dictionaries(st.sampled_from(["plan", "zone"]), st.text(max_size=2)),
+    ),
+    max_size=6,
+)
+
+
+@given(TENANTS, st.integers(1, 4))
+def test_tenants_are_read_as_in_the_whole_and_equal_ones_once(tenants: dict[str, TenantEntry], size: int) -> None:
+    data = encode(FORGE.manifest(tenants=tenants))
+    found = read_in_chunks(data, has_long_number, size)
+    assert found is not None
+    assert found == decode(Manifest, data)
+    assert len({id(one) for one in found.tenants.values()}) == len({encode(one) for one in found.tenants.values()})
+
+
+@pytest.mark.parametrize(
+    "tenants",
+    [
+        '{"a":{"labels":{"x":"1"}},"a":{}}', '{"a":{"labels":{"x":"1","x":"2"}}}', '{"":{}}', '{"a":{"unknown":1}}',
+        '{"a":{"labels":{}}}', '{"a":{"provider_settings":{"adapter/cache/a":{"b":1234567890123456789}}}}',
+        '{"a":{"selections":{"adapter":"b"}}}', '{"a":[]}', '{"b":{},"a":{}}',
+    ],
+)  # fmt: skip
+def test_tenants_who_are_not_canonical_or_not_well_go_the_long_way(tenants: str) -> None:
+    data = encode(FORGE.manifest())[:-1] + f',"tenants":{tenants}}}'.encode()
+    assert read_in_chunks(data, has_long_number) is None
