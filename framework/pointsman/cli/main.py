@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli import demo, heads, keys, looking, manifest, ordering, releases, serving
+from pointsman.cli import demo, heads, keys, looking, manifest, ordering, releases, serving, settings
 from pointsman.cli.answering import tolerant_streams
 from pointsman.version import __version__
 
@@ -36,6 +36,7 @@ app.add_typer(heads.app, name="head")
 app.command("remote-sync")(heads.remote_sync)
 app.command("remote-status")(heads.remote_status)
 app.add_typer(keys.app, name="keys")
+app.add_typer(settings.app, name="settings")
 manifest.app.command("publish")(releases.publish)
 manifest.app.command("revert")(releases.revert)
 app.add_typer(manifest.app, name="manifest")

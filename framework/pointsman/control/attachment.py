@@ -157,7 +157,7 @@ async def _key(runtime: Runtime, settings: ControlSettings) -> SigningKey | None
         return await anyio.to_thread.run_sync(load_signing_key, settings.key_file)
     if settings.key is None:
         return None
-    text = settings.key.get_secret_value()
+    text = settings.key
     env = runtime.environ
     return parse_signing_key(await render(text, env=env, secrets=runtime.secrets, tenant=None, where="control.key"))
 

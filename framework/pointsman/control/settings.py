@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from typing import Annotated, ClassVar
 
 from pointsman.control.pacing import Limits
+from pointsman.rules import FORBID, Bounds
 
 
-class ControlSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class ControlSettings:
     """Where the head and the releases lie, and the ages that matter.
 
     Attributes:
@@ -25,26 +27,24 @@ class ControlSettings(BaseModel):
         image_manifest: The manifest that came with the image; one that is not there is none.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
     renders_blanks: ClassVar[bool] = True
 
     store: str = ""
     releases: str = ""
-    key: SecretStr | None = None
+    key: str | None = field(default=None, repr=False)
     key_file: Path | None = None
-    soft_limit_s: float = Field(default=10.0, ge=1, le=3600)
-    hard_limit_s: float = Field(default=60.0, ge=2, le=86_400)
-    release_interval_s: float = Field(default=60.0, ge=5, le=86_400)
-    bake_s: float = Field(default=60.0, ge=0, le=604_800)
+    soft_limit_s: Annotated[float, Bounds(ge=1, le=3600)] = 10.0
+    hard_limit_s: Annotated[float, Bounds(ge=2, le=86_400)] = 60.0
+    release_interval_s: Annotated[float, Bounds(ge=5, le=86_400)] = 60.0
+    bake_s: Annotated[float, Bounds(ge=0, le=604_800)] = 60.0
     image_manifest: Path = Path("settings/manifest.dsse.json")
 
-    @model_validator(mode="after")
-    def _check(self) -> ControlSettings:
+    def __post_init__(self) -> None:
         if self.hard_limit_s <= self.soft_limit_s:
             raise ValueError("hard_limit_s must be above soft_limit_s")
         if self.key is not None and self.key_file is not None:
             raise ValueError("say key or key_file, not both")
-        return self
 
     def limits(self) -> Limits:
         """Return the ages as the refresher takes them."""

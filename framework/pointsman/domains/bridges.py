@@ -9,7 +9,7 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
@@ -110,7 +110,8 @@ class _Bridge:
         if settings.selections or settings.provider_settings or settings.candidates:
             section = next(name for name, domain in DOMAIN_OF.items() if domain == self.domain)
             known = [registration.candidate for registration in resolver.registrations]
-            said = Settings.model_validate({section: settings}).contribution(resolver.marks(), known=known)
+            given: dict[str, Any] = {section: settings}
+            said = replace(Settings(), **given).contribution(resolver.marks(), known=known)
             resolver.add_settings(said)
             check_settings_selections(resolver.catalog)
 

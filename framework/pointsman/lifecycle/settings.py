@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, TypeAlias
 
 from pointsman.lifecycle.limits import Limits
+from pointsman.rules import FORBID, Bounds
 
-Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Number: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
+Seconds: TypeAlias = Annotated[float, Bounds(gt=0, le=86_400, allow_inf_nan=False)]
+Number: TypeAlias = Annotated[int, Bounds(ge=1, le=10_000_000)]
 
 
-class LifecycleSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class LifecycleSettings:
     """Bounds on instances; all times in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     activation_timeout_s: Seconds = 30.0
     health_timeout_s: Seconds = 5.0
@@ -31,4 +33,4 @@ class LifecycleSettings(BaseModel):
 
     def limits(self) -> Limits:
         """Return the limits that the lifecycle keeps."""
-        return Limits(**{name: getattr(self, name) for name in type(self).model_fields})
+        return Limits(**{one.name: getattr(self, one.name) for one in fields(self)})

@@ -6,12 +6,10 @@ From the image only: no manifest and no command changes it. The environment may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Annotated, ClassVar, TypeVar
 
 from pointsman.errors import ConfigurationError
 from pointsman.manifests.admission import Gate
@@ -19,13 +17,49 @@ from pointsman.manifests.destinations import parse_pattern
 from pointsman.manifests.factories import SHIPPED, parse_factory_pattern
 from pointsman.manifests.limits import DEFAULT_LIMITS, Limits
 from pointsman.resolution.reference import is_gated_form
+from pointsman.rules import FORBID, After, Bounds
 
 T = TypeVar("T")
-ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
-SecretGrant = Annotated[str, Field(pattern=r"^(?:[A-Za-z0-9_.-]+=)?[A-Za-z0-9_./@-]+$")]
 
 
-class TrustSettings(BaseModel):
+def _parsed(parse: Callable[[str], T], texts: Collection[str]) -> tuple[T, ...]:
+    """Return what the texts say, in the way of refusing that rules have."""
+    try:
+        return tuple(parse(text) for text in texts)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_factories(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    _parsed(parse_factory_pattern, given or ())
+    return given
+
+
+def _check_destinations(given: tuple[str, ...]) -> tuple[str, ...]:
+    _parsed(parse_pattern, given)
+    return given
+
+
+def _check_secret_destinations(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for patterns in given.values():
+        _parsed(parse_pattern, patterns)
+    return given
+
+
+def _check_limits(given: Limits) -> Limits:
+    wrong = [one.name for one in fields(given) if getattr(given, one.name) <= 0]
+    if wrong:
+        raise ValueError(f"expected {wrong[0]} to be positive")
+    return given
+
+
+ProviderName = Annotated[str, Bounds(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+SecretGrant = Annotated[str, Bounds(pattern=r"^(?:[A-Za-z0-9_.-]+=)?[A-Za-z0-9_./@-]+$")]
+Destinations = Annotated[tuple[str, ...], After(_check_destinations)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustSettings:
     """Settings of the ``trust`` section.
 
     Attributes:
@@ -41,43 +75,18 @@ class TrustSettings(BaseModel):
         limits: Caps and tolerances.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     root: Path | None = None
-    min_root: int = Field(default=1, ge=1)
-    factories: tuple[str, ...] | None = None
-    destinations: tuple[str, ...] = ()
-    private_destinations: tuple[str, ...] = ()
-    secrets: dict[ProviderName, tuple[SecretGrant, ...]] = {}
-    secret_destinations: dict[ProviderName, tuple[str, ...]] = {}
-    limits: Limits = DEFAULT_LIMITS
-
-    @field_validator("factories")
-    @classmethod
-    def _check_factories(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        _parsed(parse_factory_pattern, given or ())
-        return given
-
-    @field_validator("destinations", "private_destinations")
-    @classmethod
-    def _check_destinations(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        _parsed(parse_pattern, given)
-        return given
-
-    @field_validator("secret_destinations")
-    @classmethod
-    def _check_secret_destinations(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for patterns in given.values():
-            _parsed(parse_pattern, patterns)
-        return given
-
-    @field_validator("limits")
-    @classmethod
-    def _check_limits(cls, given: Limits) -> Limits:
-        wrong = [one.name for one in fields(given) if getattr(given, one.name) <= 0]
-        if wrong:
-            raise ValueError(f"expected {wrong[0]} to be positive")
-        return given
+    min_root: Annotated[int, Bounds(ge=1)] = 1
+    factories: Annotated[tuple[str, ...] | None, After(_check_factories)] = None
+    destinations: Destinations = ()
+    private_destinations: Destinations = ()
+    secrets: dict[ProviderName, tuple[SecretGrant, ...]] = field(default_factory=dict)
+    secret_destinations: Annotated[dict[ProviderName, tuple[str, ...]], After(_check_secret_destinations)] = field(
+        default_factory=dict
+    )
+    limits: Annotated[Limits, After(_check_limits)] = DEFAULT_LIMITS
 
     def gate(self, installed: Collection[str] = ()) -> Gate:
         """Return what this image lets a manifest do.
@@ -99,11 +108,3 @@ class TrustSettings(BaseModel):
                 for provider, texts in self.secret_destinations.items()
             },
         )
-
-
-def _parsed(parse: Callable[[str], T], texts: Collection[str]) -> tuple[T, ...]:
-    """Return what the texts say, in pydantic's way of refusing."""
-    try:
-        return tuple(parse(text) for text in texts)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error

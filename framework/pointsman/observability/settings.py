@@ -5,12 +5,15 @@ Values only: nothing here configures anything.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pointsman.rules import FORBID, Bounds
 
 
-class LoggingSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class LoggingSettings:
     """What is written to the log, and how.
 
     Attributes:
@@ -20,7 +23,7 @@ class LoggingSettings(BaseModel):
         managed: Whether the process's logging is ours to configure; ``false`` leaves it as it is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     format: Literal["auto", "json", "console"] = "auto"
@@ -28,7 +31,8 @@ class LoggingSettings(BaseModel):
     managed: bool = True
 
 
-class TracingSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TracingSettings:
     """Where spans and metrics go. They go nowhere, and cost nothing, unless an endpoint is known.
 
     Attributes:
@@ -40,11 +44,11 @@ class TracingSettings(BaseModel):
         flush_timeout_s: The longest that the shutdown waits for what is not exported yet.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     endpoint: str = ""
-    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    sample_ratio: Annotated[float, Bounds(ge=0, le=1)] = 1.0
     metrics: bool = True
-    metrics_interval_s: float = Field(default=60.0, ge=1, le=3600)
-    export_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    flush_timeout_s: float = Field(default=2.0, gt=0, le=10)
+    metrics_interval_s: Annotated[float, Bounds(ge=1, le=3600)] = 60.0
+    export_timeout_s: Annotated[float, Bounds(gt=0, le=60)] = 5.0
+    flush_timeout_s: Annotated[float, Bounds(gt=0, le=10)] = 2.0

@@ -1,26 +1,25 @@
 """Everything that a replica is told before it starts: files, environment, arguments, in this order.
 
-`Settings.load` reads, and pydantic-settings lays one source over another. `Settings.section` hands each layer the
-section whose model that layer owns, and `Settings.contribution` tells the catalog what was said about components. A
-mistake stops the start with its file, line and key, and the nearest valid name. Values are never shown: neither in an
-error nor in a ``repr`` of ours.
+`Settings.load` reads, and pydantic-settings lays one source over another; compiled settings do without it.
+`Settings.section` hands each layer the section whose model that layer owns, and `Settings.contribution` tells the
+catalog what was said about components. A mistake stops the start with its file, line and key, and the nearest valid
+name. Values are never shown: neither in an error nor in a ``repr`` of ours.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeAlias, TypeVar
-
-from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pointsman.errors import ConfigurationError
 from pointsman.observability.settings import LoggingSettings, TracingSettings
+from pointsman.rules import FORBID, Doubtful, accept
+from pointsman.runtime.compiled import compiled_files
 from pointsman.runtime.settings_contribution import Said, contribution_of, domains_of
-from pointsman.runtime.settings_faults import faults_told
 from pointsman.runtime.settings_models import DOMAIN_OF, DomainSettings, OrEmpty, PolicySettings, TenantSettings
-from pointsman.runtime.settings_sources import Layer, Models, Sources, StrPath, read_sources
+from pointsman.runtime.settings_sources import Asked, Models, Sources, StrPath, read_sources
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -29,20 +28,20 @@ if TYPE_CHECKING:
     from pointsman.resolution.contribution import Contribution
     from pointsman.resolution.template import Path
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
+S = TypeVar("S", bound="Settings")
 Domain: TypeAlias = Annotated[DomainSettings, OrEmpty]
 
 SECTIONS_OF_LAYERS: Final = frozenset({"admin", "control", "debug", "lifecycle", "store", "tenancy", "trust", "web"})
 """Sections whose models other layers own; kept as they are until the layer asks."""
 DEVELOPMENT: Final = "development"
-READ: Final = "(read)"
-"""What `Settings.load` has read goes to the constructor under this name; no section and no argument is called so."""
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """What was said, merged and checked; immutable, and safe to share.
 
-    `load` reads all sources. The constructor and ``model_validate`` take what they are given, and read nothing.
+    `load` reads all sources, and checks. The constructor takes what it is given, and reads and checks nothing.
 
     Attributes:
         service: The audience of manifests, with the environment.
@@ -51,36 +50,23 @@ class Settings(BaseSettings):
         components: Policies by full name, ``adapter/cache``.
     """
 
-    model_config = SettingsConfigDict(case_sensitive=True, extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     service: str = ""
     environment: str = ""
-    adapters: Domain = DomainSettings()
-    services: Domain = DomainSettings()
-    tasks: Domain = DomainSettings()
-    events: Domain = DomainSettings()
-    workflows: Domain = DomainSettings()
-    actions: Domain = DomainSettings()
-    domains: Annotated[dict[str, Domain], OrEmpty] = {}
-    tenants: Annotated[dict[str, Annotated[TenantSettings, OrEmpty]], OrEmpty] = {}
-    components: Annotated[dict[str, Annotated[PolicySettings, OrEmpty]], OrEmpty] = {}
-    logging: Annotated[LoggingSettings, OrEmpty] = LoggingSettings()
-    tracing: Annotated[TracingSettings, OrEmpty] = TracingSettings()
+    adapters: Domain = field(default_factory=DomainSettings)
+    services: Domain = field(default_factory=DomainSettings)
+    tasks: Domain = field(default_factory=DomainSettings)
+    events: Domain = field(default_factory=DomainSettings)
+    workflows: Domain = field(default_factory=DomainSettings)
+    actions: Domain = field(default_factory=DomainSettings)
+    domains: Annotated[dict[str, Domain], OrEmpty] = field(default_factory=dict)
+    tenants: Annotated[dict[str, Annotated[TenantSettings, OrEmpty]], OrEmpty] = field(default_factory=dict)
+    components: Annotated[dict[str, Annotated[PolicySettings, OrEmpty]], OrEmpty] = field(default_factory=dict)
+    logging: Annotated[LoggingSettings, OrEmpty] = field(default_factory=LoggingSettings)
+    tracing: Annotated[TracingSettings, OrEmpty] = field(default_factory=TracingSettings)
 
-    _sources: Sources = PrivateAttr(default_factory=Sources)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return arguments, variables and files, highest first; arguments alone where `load` has read no others."""
-        read: Sources = init_settings().get(READ, Sources())
-        return init_settings, *(Layer(settings_cls, tree, read.origins) for tree in read.layers)
+    _sources: ClassVar[Sources] = Sources()  # each that is loaded has its own
 
     @classmethod
     def load(
@@ -105,32 +91,47 @@ class Settings(BaseSettings):
             ConfigurationError: Something in it is wrong; tells file, line, key and the nearest valid name.
         """
         models = sections or {}
-        names = SECTIONS_OF_LAYERS.union(cls.model_fields, models)
-        read = read_sources(folder, os.environ if environ is None else environ, overrides, names, models)
-        given: dict[str, Any] = {**read.tree.values, READ: read}
-        return cls(**given)
+        names = SECTIONS_OF_LAYERS.union((one.name for one in fields(cls)), models)
+        asked = Asked(folder, os.environ if environ is None else environ, overrides, names, models)
+        return cls._compiled(asked) or cls._full(asked)
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _check(cls, merged: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Check what was merged, keep layers' sections for them, and tell of faults where they were written."""
-        if not isinstance(merged, dict) or READ not in merged:
-            return handler(merged)
-        values = dict(merged)
-        sources: Sources = values.pop(READ).merged(values)
-        own = {name: sources.expanded(name, _of_a_provider) for name in values if name in cls.model_fields}
-        with faults_told(sources.tree, cls):
-            settings = handler(own)
-        for name, model in sources.models.items():
-            _section(sources, name, model)
-        _refuse_development_on_cloud_run(settings.environment, sources)
-        settings._sources = sources  # noqa: SLF001 - its own, which only `load` fills
-        return settings
+    def _compiled(cls, asked: Asked) -> Self | None:
+        """Return settings from compiled files, where every value in them is plainly right; else None."""
+        if (files := compiled_files(asked)) is None:
+            return None
+        read = read_sources(asked, files)
+        variables, below = read.layers
+        sources = read.merged(read.tree.over(variables).over(below).values, variables.over(below))
+        try:
+            settings = accept(cls, cls._own(sources))
+            for name, model in sources.models.items():
+                if is_dataclass(model):
+                    accept(model, _values(sources, name, model))
+        except (Doubtful, ConfigurationError):
+            return None  # the full way decides, and tells of every fault
+        return _of(settings, sources, plain=True)
+
+    @classmethod
+    def _full(cls, asked: Asked) -> Self:
+        from pointsman.runtime import settings_full
+
+        sources = settings_full.merged(read_sources(asked))
+        return _of(settings_full.checked(cls, cls._own(sources), sources.tree), sources)
+
+    @classmethod
+    def _own(cls, sources: Sources) -> dict[str, Any]:
+        own = {one.name for one in fields(cls)}
+        return {name: sources.expanded(name, _of_a_provider) for name in sources.tree.values if name in own}
 
     @property
     def folder(self) -> FilePath | None:
         """The folder that was read, where there was one; what else lies in it belongs to the image."""
         return self._sources.folder
+
+    def says(self, name: str) -> bool:
+        """Return whether anything was said in a section; a layer need not load a model for nothing."""
+        return bool(self._sources.tree.values.get(name))
 
     def section(self, model: type[M]) -> M:
         """Return the section of a layer, checked; its defaults where nothing was said.
@@ -178,6 +179,15 @@ class Settings(BaseSettings):
         return contribution_of(said, marks or {}, known)
 
 
+def _of(settings: S, sources: Sources, *, plain: bool = False) -> S:
+    """Return settings as what was made of sources; what layers handed in is checked now."""
+    object.__setattr__(settings, "_sources", known := replace(sources, plain=plain))
+    for name, model in known.models.items():
+        _section(known, name, model)
+    _refuse_development_on_cloud_run(settings.environment, known)
+    return settings
+
+
 def _refuse_development_on_cloud_run(environment: str, sources: Sources) -> None:
     if environment == DEVELOPMENT and "K_SERVICE" in sources.environ:
         raise ConfigurationError(
@@ -194,7 +204,18 @@ def _of_a_provider(path: Path) -> bool:
 
 
 def _section(sources: Sources, name: str, model: type[M]) -> M:
+    values = _values(sources, name, model)
+    if sources.plain and is_dataclass(model):
+        try:
+            return accept(model, values)
+        except Doubtful:
+            pass  # in another spelling, or wrong: pydantic decides, and tells
+    from pointsman.runtime import settings_full
+
+    return settings_full.checked(model, values, sources.tree, (name,))
+
+
+def _values(sources: Sources, name: str, model: type[object]) -> Any:
     renders_blanks: bool = getattr(model, "renders_blanks", False)
     values = sources.expanded(name, lambda _: renders_blanks)
-    with faults_told(sources.tree, model, (name,)):
-        return model.model_validate({} if values is None else values)
+    return {} if values is None else values

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -40,7 +40,7 @@ class Fault:
 
 
 @contextmanager
-def faults_told(tree: Tree, model: type[BaseModel], root: Path = ()) -> Iterator[None]:
+def faults_told(tree: Tree, model: type[object], root: Path = ()) -> Iterator[None]:
     """Tell every fault that a model finds inside in the values that lie under a path of the tree.
 
     Raises:
@@ -63,7 +63,7 @@ def _refusal(faults: Iterable[Fault]) -> ConfigurationError:
     return ConfigurationError("\n".join(lines))
 
 
-def _faults_of(error: ValidationError, tree: Tree, model: type[BaseModel], root: Path) -> Iterator[Fault]:
+def _faults_of(error: ValidationError, tree: Tree, model: type[object], root: Path) -> Iterator[Fault]:
     """Yield the faults that a model found in what lies under a path of the tree."""
     for detail in error.errors(include_url=False):
         path = (*root, *detail["loc"])
@@ -115,7 +115,8 @@ def _names_at(annotation: Any, loc: Path) -> tuple[str, ...]:
         field = annotation.model_fields.get(str(loc[0]))
         return _names_at(field.annotation, loc[1:]) if field else ()
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return () if loc else tuple(field.name for field in fields(annotation))
+        hints = {one.name: get_type_hints(annotation, include_extras=True)[one.name] for one in fields(annotation)}
+        return _names_at(hints.get(str(loc[0])), loc[1:]) if loc else tuple(hints)
     origin = get_origin(annotation)
     if origin is Annotated:
         return _names_at(get_args(annotation)[0], loc)

@@ -6,11 +6,12 @@ written without anything in it counts as empty.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pointsman.resolution.contribution import Policy
+from pointsman.rules import FORBID, Bounds, Empty
 
 DOMAIN_OF: Final = {
     "adapters": "adapter",
@@ -23,20 +24,13 @@ DOMAIN_OF: Final = {
 """Sections of the six domains, and what the domain is called; a user's own lie under ``domains``."""
 
 
-def _nothing_is_empty(value: object) -> object:
-    return {} if value is None else value
-
-
-def _nothing_is_none(value: object) -> object:
-    return () if value is None else value
-
-
-OrEmpty: Final = BeforeValidator(_nothing_is_empty)
+OrEmpty: Final = Empty(dict)
 Selections: TypeAlias = Annotated[dict[str, Any], OrEmpty]
 ProviderSettings: TypeAlias = Annotated[dict[str, Annotated[dict[str, Any], OrEmpty]], OrEmpty]
 
 
-class DomainSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DomainSettings:
     """What a settings file says about one domain.
 
     Attributes:
@@ -45,14 +39,15 @@ class DomainSettings(BaseModel):
         candidates: Entries in the words of a manifest; the domain may be left out.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
-    selections: Selections = {}
-    provider_settings: ProviderSettings = Field(default={}, repr=False)
-    candidates: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_nothing_is_none)] = ()
+    selections: Selections = field(default_factory=dict)
+    provider_settings: ProviderSettings = field(default_factory=dict, repr=False)
+    candidates: Annotated[tuple[dict[str, Any], ...], Empty(tuple)] = ()
 
 
-class TenantSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TenantSettings:
     """What differs for one tenant, under full names.
 
     Attributes:
@@ -60,25 +55,26 @@ class TenantSettings(BaseModel):
         provider_settings: ``adapter/cache/redis`` to its settings.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
-    selections: Selections = {}
-    provider_settings: ProviderSettings = Field(default={}, repr=False)
-    labels: Annotated[dict[str, str], OrEmpty] = {}
+    selections: Selections = field(default_factory=dict)
+    provider_settings: ProviderSettings = field(default_factory=dict, repr=False)
+    labels: Annotated[dict[str, str], OrEmpty] = field(default_factory=dict)
 
 
-class PolicySettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
     """How one component is kept running; the words of `resolution.contribution.Policy`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     on_unhealthy: Literal["fail", "next"] = "fail"
     fallbacks: tuple[str, ...] = ()
     on_stale: Literal["serve", "deny"] = "serve"
     prewarm: bool | tuple[str, ...] = False
-    drain_timeout_s: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
+    drain_timeout_s: Annotated[float, Bounds(gt=0, le=86_400, allow_inf_nan=False)] = 30.0
     isolated: bool = False
 
     def policy(self) -> Policy:
         """Return the policy that the catalog keeps."""
-        return Policy(**{name: getattr(self, name) for name in type(self).model_fields})
+        return Policy(**{one.name: getattr(self, one.name) for one in fields(self)})

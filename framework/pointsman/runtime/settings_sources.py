@@ -1,4 +1,4 @@
-"""Read files, variables and arguments, and hand them to pydantic-settings, which lays them over one another.
+"""Read files, variables and arguments, each as one tree; nothing is laid over another yet.
 
 Knows where everything was written, and what each source may say; what a section means is for its model to say.
 """
@@ -6,21 +6,21 @@ Knows where everything was written, and what each source may say; what a section
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from os import PathLike
 from pathlib import Path as FilePath
-from typing import Any, Final, TypeAlias
-
-from pydantic import BaseModel
-from pydantic_settings import BaseSettings, InitSettingsSource
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path, expand, map_text
 from pointsman.runtime.settings_environment import read_environment
 from pointsman.runtime.settings_tree import Origin, Rank, Tree, meant, nested, paths_of
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 StrPath: TypeAlias = str | PathLike[str]
-Models: TypeAlias = Mapping[str, type[BaseModel]]
+Models: TypeAlias = Mapping[str, type[Any]]
 
 FOLDER_VARIABLE: Final = "POINTSMAN_SETTINGS"
 DEFAULT_FOLDER: Final = "settings"
@@ -41,6 +41,7 @@ class Sources:
         environ: For ``${env:NAME}``.
         models: Sections by name whose models were handed in.
         folder: With the files, where there was one.
+        plain: Whether the files were compiled, and values that are plainly right need no pydantic.
     """
 
     tree: Tree = field(default_factory=Tree)
@@ -49,9 +50,17 @@ class Sources:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     models: Models = field(default_factory=dict)
     folder: FilePath | None = None
+    plain: bool = False
 
-    def merged(self, values: Mapping[str, Any]) -> Sources:
-        """Return what was said as one tree, of the values that pydantic-settings merged."""
+    def merged(self, values: Mapping[str, Any], below: Tree | None = None) -> Sources:
+        """Return what was said as one tree, of the values that were merged.
+
+        Args:
+            values: All of them.
+            below: The layers as one tree, where pydantic-settings did not tell `origins` of them.
+        """
+        if below is not None:
+            self.origins.update(below.shown_under(self.tree.values))
         return replace(self, tree=Tree(values, {**self.tree.origins, **self.origins}), layers=(), origins={})
 
     def expanded(self, name: str, keep: Callable[[Path], bool]) -> Any:
@@ -68,53 +77,50 @@ class Sources:
         return map_text(self.tree.values.get(name), fill)
 
 
-class Layer(InitSettingsSource):
-    """A tree as a source of pydantic-settings, which lays it under the sources before it.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `Settings.load` was asked to read.
 
-    Args:
-        settings_cls: Whose source it is.
-        tree: What was read.
-        origins: Is told where everything was written that no higher source replaces.
-    """
-
-    def __init__(self, settings_cls: type[BaseSettings], tree: Tree, origins: dict[Path, Origin]) -> None:
-        super().__init__(settings_cls, dict(tree.values))
-        self._tree = tree
-        self._origins = origins
-
-    def __call__(self) -> dict[str, Any]:
-        """Return what the tree says."""
-        self._origins.update(self._tree.shown_under(self.current_state))
-        return super().__call__()
-
-
-def read_sources(
-    folder: StrPath | None,
-    environ: Mapping[str, str],
-    overrides: Mapping[str, Any],
-    names: frozenset[str],
-    models: Models,
-) -> Sources:
-    """Read the files of a folder, variables and arguments, and lay nothing over one another yet.
-
-    Args:
+    Attributes:
         folder: Unsaid: what ``POINTSMAN_SETTINGS`` names, else ``settings`` where there is one, else none.
         environ: Variables by name.
         overrides: Sections by name, as mappings or models.
         names: Every section's name.
         models: Sections by name whose models were handed in; kept beside what was read.
+    """
+
+    folder: StrPath | None
+    environ: Mapping[str, str] = field(repr=False)
+    overrides: Mapping[str, Any] = field(repr=False)
+    names: frozenset[str]
+    models: Models
+
+    @property
+    def named(self) -> FilePath | None:
+        """The folder that is read."""
+        return _folder(self.folder, self.environ)
+
+
+def read_sources(asked: Asked, files: Tree | None = None) -> Sources:
+    """Read the files of a folder, variables and arguments, and lay nothing over one another yet.
+
+    Args:
+        asked: What to read.
+        files: What the files say, where that is known.
 
     Raises:
         ConfigurationError: A source cannot be read, or says an unknown section.
     """
-    files = Tree()
-    if (named := _folder(folder, environ)) is not None:
-        from pointsman.runtime.settings_files import read_folder  # without files no YAML library is loaded
+    named = asked.named
+    if files is None:
+        files = Tree()
+        if named is not None:
+            from pointsman.runtime.settings_files import read_folder  # without files no YAML library is loaded
 
-        files = read_folder(named, names)
-    variables = _raising(_refuse_image_only(read_environment(environ, names)), files)
-    arguments = _raising(_raising(_arguments(overrides, names), files), variables)
-    return Sources(arguments, (variables, files), environ=environ, models=models, folder=named)
+            files = read_folder(named, asked.names)
+    variables = _raising(_refuse_image_only(read_environment(asked.environ, asked.names)), files)
+    arguments = _raising(_raising(_arguments(asked.overrides, asked.names), files), variables)
+    return Sources(arguments, (variables, files), environ=asked.environ, models=asked.models, folder=named)
 
 
 def _folder(said: StrPath | None, environ: Mapping[str, str]) -> FilePath | None:
@@ -148,11 +154,19 @@ def _arguments(overrides: Mapping[str, Any], names: frozenset[str]) -> Tree:
 
 def _dumped(value: object) -> object:
     """Return a model as the mapping that was said, so that it is laid over, and does not hide, what lies below."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(exclude_unset=True)
+    if is_dataclass(value) and not isinstance(value, type):
+        said = {one.name: getattr(value, one.name) for one in fields(value)}
+        return {name: _dumped(inner) for name, inner in said.items() if inner != _default(value, name)}
+    if callable(dump := getattr(value, "model_dump", None)):  # pydantic's, which is not imported for it
+        return dump(exclude_unset=True)
     if isinstance(value, Mapping):
         return {key: _dumped(inner) for key, inner in value.items()}
     return value
+
+
+def _default(value: DataclassInstance, name: str) -> object:
+    one = next(one for one in fields(value) if one.name == name)
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def _raising(higher: Tree, lower: Tree) -> Tree:

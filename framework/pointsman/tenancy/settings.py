@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pointsman.rules import FORBID
 
 
-class TenancySettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TenancySettings:
     """Where the tenant id is read, and what is believed of it.
 
     Attributes:
@@ -25,7 +28,7 @@ class TenancySettings(BaseModel):
             decides; without it, and under ``none``, components marked ``isolated`` answer 403.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     source: str = "header"
     header: str = "X-Tenant-ID"

@@ -15,7 +15,6 @@ from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NoCatalog
 from pointsman.runtime.inclusion import collect
 from pointsman.runtime.runtime import Runtime
-from pointsman.web.admin.settings import AdminSettings
 from pointsman.web.assembly import Assembly, Operators, Plan
 from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
 from pointsman.web.observing import observed
@@ -113,6 +112,10 @@ class Pointsman(Router):
 
     def operators(self, assembly: Assembly) -> Operators | None:
         """Return the operators' routes; None where no authenticator is configured."""
+        if not assembly.runtime.settings.says("admin"):
+            return None
+        from pointsman.web.admin.settings import AdminSettings
+
         settings = assembly.runtime.settings.section(AdminSettings)
         if not settings.authenticators:
             return None

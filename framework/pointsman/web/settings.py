@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pointsman.rules import FORBID, Bounds
 
 
-class WebSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
     """What the HTTP surface takes.
 
     Attributes:
@@ -13,19 +18,20 @@ class WebSettings(BaseModel):
         startup_wait_s: How long the server's start waits until there is a catalog; then probes are served, routes 503.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
-    max_body_bytes: int = Field(default=1_048_576, ge=1)
-    startup_wait_s: float = Field(default=5.0, ge=0, le=240, allow_inf_nan=False)
+    max_body_bytes: Annotated[int, Bounds(ge=1)] = 1_048_576
+    startup_wait_s: Annotated[float, Bounds(ge=0, le=240, allow_inf_nan=False)] = 5.0
 
 
-class DebugSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DebugSettings:
     """What is shown to whoever asks; off in production.
 
     Attributes:
         resolution_header: Every answer tells which providers served it: ``X-Pointsman-Resolution``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[Mapping[str, str]] = FORBID
 
     resolution_header: bool = False

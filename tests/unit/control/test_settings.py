@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pointsman.control.pacing import Limits
 from pointsman.control.settings import ControlSettings
@@ -19,7 +19,7 @@ def test_the_limits_are_those_of_the_protocol_unless_told_otherwise():
 )
 def test_what_contradicts_itself_is_refused(given):
     with pytest.raises(ValidationError):
-        ControlSettings(**given)
+        TypeAdapter(ControlSettings).validate_python(given)
 
 
 def test_a_key_is_not_shown():

@@ -32,7 +32,7 @@ class Size(BaseModel):
 
 
 def bridge(world: World, kind: Any = ServiceBridge, **settings: Any) -> Any:
-    section = DomainSettings.model_validate(settings)
+    section = DomainSettings(**settings)
     return kind(resolver=world.resolver, lifecycle=world.manager, settings=section)
 
 
@@ -142,9 +142,7 @@ async def test_a_selection_of_what_nobody_registers_is_refused_when_it_arrives()
 async def test_settings_as_they_were_loaded_are_taken() -> None:
     async with world_of() as world:
         world.register("service/notes=sql")
-        services = ServiceBridge(
-            resolver=world.resolver, lifecycle=world.manager, settings=Settings.model_validate({}).services
-        )
+        services = ServiceBridge(resolver=world.resolver, lifecycle=world.manager, settings=Settings().services)
         assert (await services.use("notes")).instance.use() == "sql"
         gc.collect()
         await turns()

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pointsman.manifests.destinations import parse_pattern
 from pointsman.manifests.factories import is_granted
@@ -54,12 +54,12 @@ def test_grants_are_read_once() -> None:
 )
 def test_a_mistake_in_the_section_stops_the_start(section: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        TrustSettings.model_validate(section)
+        TypeAdapter(TrustSettings).validate_python(section)
 
 
 def test_each_limit_can_be_set_and_has_a_default() -> None:
     for one in fields(Limits):
-        settings = TrustSettings.model_validate({"limits": {one.name: 7}})
+        settings = TypeAdapter(TrustSettings).validate_python({"limits": {one.name: 7}})
         assert getattr(settings.limits, one.name) == 7
         assert getattr(DEFAULT_LIMITS, one.name) > 7
     assert DEFAULT_LIMITS.max_manifest_bytes == 4 * 1024 * 1024

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pointsman.errors import ConfigurationError, StoreError
 from pointsman.stores.file import FileStore
@@ -41,7 +41,7 @@ def test_a_limit_that_is_no_limit_is_refused() -> None:
 
     for wrong in ({"timeout_s": 0}, {"deadline_s": float("inf")}, {"max_entries": 0}, {"timeout": 3}):
         with pytest.raises(ValidationError):
-            StoreSettings(**wrong)
+            TypeAdapter(StoreSettings).validate_python(wrong)
 
 
 def test_opening_one_store_does_not_load_the_clients_of_another() -> None:
