@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from pointsman.manifests.schema import NAME, CandidateEntry, Level, Manifest, TenantEntry, TenantId, Text
 
@@ -78,6 +79,8 @@ _SHEETS: Final = msgspec.json.Decoder(Sheet)
 _PLAIN: Final = msgspec.json.Decoder(list[PlainEntry])
 _ENTRIES: Final = msgspec.json.Decoder(list[CandidateEntry])
 _TENANTS: Final = msgspec.json.Decoder(list[TenantEntry])
+_SHARED: Final = ("domain", "key", "capabilities")
+"""What many entries say alike, and hold as one object."""
 _NAME: Final = re.compile(NAME)
 
 
@@ -98,8 +101,9 @@ def read_in_chunks(data: bytes, has_long_number: Callable[[bytes], bool], size: 
         if has_long_number(_ENCODER.encode(rest)):
             return None
         entries: list[CandidateEntry] = []
+        pool: dict[Any, Any] = {}
         for text in _texts(raws, size):
-            chunk = _chunk(text, has_long_number)
+            chunk = _chunk(text, has_long_number, pool)
             if chunk is None:
                 return None
             entries += chunk
@@ -117,7 +121,7 @@ def _texts(raws: Sequence[msgspec.Raw], size: int) -> Iterator[bytes]:
         yield b"[%b]" % b",".join(raws[start : start + size])
 
 
-def _chunk(text: bytes, has_long_number: Callable[[bytes], bool]) -> list[CandidateEntry] | None:
+def _chunk(text: bytes, has_long_number: Callable[[bytes], bool], pool: dict[Any, Any]) -> list[CandidateEntry] | None:
     """Return the entries of a chunk, all plain or all whole."""
     try:
         plain = _PLAIN.decode(text)
@@ -126,6 +130,10 @@ def _chunk(text: bytes, has_long_number: Callable[[bytes], bool]) -> list[Candid
         return None if has_long_number(text) or _ENCODER.encode(found) != text else found
     if not _well_named(plain) or _ENCODER.encode(plain) != text:
         return None
+    for entry in plain:
+        for name in _SHARED:  # nobody else holds the entry yet
+            value = getattr(entry, name)
+            force_setattr(entry, name, pool.setdefault(value, value))
     return cast("list[CandidateEntry]", plain)
 
 
@@ -133,7 +141,8 @@ def _tenants(
     raws: Mapping[str, msgspec.Raw], has_long_number: Callable[[bytes], bool], size: int
 ) -> dict[str, TenantEntry] | None:
     """Return the entries of tenants; those who say the same share one, which is read once."""
-    distinct = list(dict.fromkeys(map(bytes, raws.values())))
+    said = {tenant: bytes(raw) for tenant, raw in raws.items()}
+    distinct = list(dict.fromkeys(said.values()))
     known: dict[bytes, TenantEntry] = {}
     for start in range(0, len(distinct), size):
         some = distinct[start : start + size]
@@ -142,7 +151,7 @@ def _tenants(
         if has_long_number(text) or _ENCODER.encode(found) != text:
             return None
         known.update(zip(some, found, strict=True))
-    return {tenant: known[bytes(raw)] for tenant, raw in raws.items()}
+    return {tenant: known[text] for tenant, text in said.items()}
 
 
 def _well_named(entries: Sequence[PlainEntry]) -> bool:

@@ -135,3 +135,11 @@ def test_tenants_are_read_as_in_the_whole_and_equal_ones_once(tenants: dict[str,
 def test_tenants_who_are_not_canonical_or_not_well_go_the_long_way(tenants: str) -> None:
     data = encode(FORGE.manifest())[:-1] + f',"tenants":{tenants}}}'.encode()
     assert read_in_chunks(data, has_long_number) is None
+
+
+def test_what_many_plain_entries_say_alike_is_one_object() -> None:
+    entries = [entry(number, key="cache", provider=f"p{number}", capabilities=("ttl",)) for number in range(5)]
+    found = read_in_chunks(encode(FORGE.manifest(candidates=tuple(entries))), has_long_number, 2)
+    assert found is not None
+    for name in ("domain", "key", "capabilities"):
+        assert len({id(getattr(one, name)) for one in found.candidates}) == 1
