@@ -6,9 +6,9 @@ third-party module, so that a library can declare its providers, and a shell can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pointsman.version import __version__ as __version__
+
+TYPE_CHECKING = False  # true for whoever checks types; importing typing would be most of what importing us takes
 
 if TYPE_CHECKING:
     from pointsman.adapters.registration import AdapterMetadata, register_adapter_metadata

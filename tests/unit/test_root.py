@@ -80,3 +80,20 @@ def test_no_submodule_hides_a_name() -> None:
 )
 def test_importing_it_and_using_its_words_loads_no_third_party_package(code: str) -> None:
     assert loaded_by(code) == set()
+
+
+def test_importing_it_loads_itself_and_its_version_alone() -> None:
+    answer = subprocess.run(
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            "import sys, __future__; before = set(sys.modules); import pointsman; print(*set(sys.modules) - before)",
+        ],
+        env={"PYTHONPATH": "framework"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert set(answer.stdout.split()) == {"pointsman", "pointsman.version"}
