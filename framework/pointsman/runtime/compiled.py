@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -119,8 +120,9 @@ def _versions() -> Iterator[bytes]:
         if spec is None or spec.origin is None:
             raise ValueError(f"{module} is not installed")
         site = FilePath(spec.origin).parent.parent
-        names = listed.setdefault(site, [each.name for each in site.iterdir()])
-        yield _version(names, distribution).encode()
+        if site not in listed:
+            listed[site] = [name for name in os.listdir(site) if name.endswith(".dist-info")]  # noqa: PTH208 - 3 ms less
+        yield _version(listed[site], distribution).encode()
 
 
 def _version(names: list[str], distribution: str) -> str:
