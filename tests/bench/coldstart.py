@@ -125,13 +125,13 @@ class Service:
         """Start it, and return the seconds until its first 200."""
         port = free_port()
         program, *arguments = shlex.split(self.command.replace("$PORT", str(port)))
-        module = {"uvicorn": "uvicorn", "pointsman": "pointsman.cli"}[program]
+        module = [] if program == "python" else ["-m", {"uvicorn": "uvicorn", "pointsman": "pointsman.cli"}[program]]
         environ = compiled(self.folder.parent / "bytecode", self.folder / "settings", PORT=str(port), **self.environ)
         log = self.folder / "log"
         with log.open("wb") as out:
             started = time.perf_counter()
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], cwd=self.folder, env=environ, stdout=out, stderr=out
+                [sys.executable, *module, *arguments], cwd=self.folder, env=environ, stdout=out, stderr=out
             )
             try:
                 answer = self._first(port, process)
