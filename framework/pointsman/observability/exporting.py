@@ -6,7 +6,7 @@ configured. A provider that somebody else installed in the process is left in pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -20,9 +20,15 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, SamplingResult
+
+from pointsman.observability.tracing import RECORDED
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.util.types import Attributes
+
     from pointsman.observability.settings import TracingSettings
 
 
@@ -52,6 +58,37 @@ class Exporting:
             await to_thread.run_sync(thread.join, max(0.0, deadline - monotonic()))
 
 
+class Let(Sampler):
+    """Lets a trace begin where `tracing` has said so, and draws nothing itself.
+
+    Without it a request that is not recorded would grow traces out of its outgoing calls, and out of an inner
+    application that is instrumented too.
+    """
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Decide about a span without a parent."""
+        chosen = ALWAYS_ON if RECORDED.get() else ALWAYS_OFF
+        return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """Return its name."""
+        return "Let"
+
+
+def sampler() -> Sampler:
+    """Return what decides which spans are recorded: those of a parent that is, and roots that were let in."""
+    return ParentBased(Let())
+
+
 def start(settings: TracingSettings, *, service: str, environ: Mapping[str, str]) -> Exporting:
     """Install the providers of traces and, if wanted, of metrics, for the whole process."""
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -68,8 +105,7 @@ def start(settings: TracingSettings, *, service: str, environ: Mapping[str, str]
 
 
 def _tracers(settings: TracingSettings, resource: Resource) -> TracerProvider:
-    sampler = ParentBased(TraceIdRatioBased(settings.sample_ratio))
-    tracers = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+    tracers = TracerProvider(sampler=sampler(), resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=_endpoint(settings, "traces"), timeout=settings.export_timeout_s)
     tracers.add_span_processor(BatchSpanProcessor(exporter))
     return tracers

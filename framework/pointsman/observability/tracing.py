@@ -1,7 +1,8 @@
 """Spans around what is worth a span: a first resolution, a swap, a refresh.
 
 OpenTelemetry's interface only, and only where the process has loaded it: nothing here imports it first, so that a
-service without an exporter pays one look-up. Never records the message of an error: it might tell what a caller sent.
+service without an exporter pays one look-up. Whether a request is recorded is decided once, before OpenTelemetry sees
+it. Never records the message of an error: it might tell what a caller sent.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from random import random
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pointsman.errors import MissingExtraError, PointsmanError
+from pointsman.observability.context import parse_traceparent
 
 if TYPE_CHECKING:
     from pointsman.observability.exporting import Exporting
@@ -19,12 +23,16 @@ if TYPE_CHECKING:
 
 Attribute: TypeAlias = str | bool | int | float
 Message: TypeAlias = MutableMapping[str, Any]
-ASGIApp: TypeAlias = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
-]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 NAME: Final = "pointsman"
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROBES: Final = "/health/"
+"""Part of the paths that are never recorded."""
+RECORDED: Final[ContextVar[bool]] = ContextVar("pointsman_recorded", default=False)
+"""Whether a trace may begin in the work under way: in a request that was let in, and for a span of ours."""
 
 
 class Span(Protocol):
@@ -61,17 +69,22 @@ def span(name: str, /, **attributes: Attribute) -> Iterator[Span]:
 
     own = {f"{NAME}.{key}": value for key, value in attributes.items()}
     tracer = trace.get_tracer(NAME)
-    with tracer.start_as_current_span(
-        name, attributes=own, record_exception=False, set_status_on_exception=False
-    ) as opened:
-        try:
-            yield opened
-        except BaseException as error:
-            code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
-            opened.set_attribute("error.type", code)
-            if isinstance(error, Exception):
-                opened.set_status(trace.StatusCode.ERROR, code)
-            raise
+    token = RECORDED.set(True)
+    try:
+        opening = tracer.start_as_current_span(
+            name, attributes=own, record_exception=False, set_status_on_exception=False
+        )
+        with opening as opened:
+            try:
+                yield opened
+            except BaseException as error:
+                code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
+                opened.set_attribute("error.type", code)
+                if isinstance(error, Exception):
+                    opened.set_status(trace.StatusCode.ERROR, code)
+                raise
+    finally:
+        RECORDED.reset(token)
 
 
 def recording() -> bool:
@@ -113,18 +126,51 @@ def start_exporting(settings: TracingSettings, *, service: str, environ: Mapping
     return exporting.start(settings, service=service, environ=environ)
 
 
-def instrumented(app: ASGIApp) -> ASGIApp:
-    """Return the application with a span around each request, named by its method until `rename`.
+def is_sampled(scope: Message, sample_ratio: float, draw: Callable[[], float]) -> bool:
+    """Tell whether a request is recorded: as its ``traceparent`` says, else by a draw; probes never are.
 
-    Only for a process with an exporter: it costs a bare application most of its requests a second. No span for each
-    message, and none for probes.
+    Args:
+        sample_ratio: The part of the traces that begin here, 0 to 1.
+        draw: Returns a number from 0 to below 1.
+    """
+    if PROBES in scope["path"]:
+        return False
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (trace := parse_traceparent(value.decode("latin-1"))) is not None:
+            return trace.sampled
+    return draw() < sample_ratio
+
+
+def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], float] = random) -> ASGIApp:
+    """Return the application with a span around each request that is sampled, named by its method until `rename`.
+
+    No span for each message. All others are served as they are: OpenTelemetry's middleware costs a bare application
+    most of its requests a second also where nothing is recorded. It measures nothing: it keeps the length of an answer
+    where concurrent requests share it, and would see the sampled ones only.
+
+    Args:
+        app: Serves the requests.
+        sample_ratio: The part of the traces that begin here that is recorded, 0 to 1.
+        draw: Returns a number from 0 to below 1.
     """
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+    from opentelemetry.metrics import NoOpMeterProvider
 
-    wrapped: ASGIApp = OpenTelemetryMiddleware(
-        app, default_span_details=_method, exclude_spans=["receive", "send"], excluded_urls="/health/"
+    traced: ASGIApp = OpenTelemetryMiddleware(
+        app, default_span_details=_method, exclude_spans=["receive", "send"], meter_provider=NoOpMeterProvider()
     )
-    return wrapped
+
+    async def recorded(scope: Message, receive: Receive, send: Send) -> None:
+        token = RECORDED.set(True)
+        try:
+            await traced(scope, receive, send)
+        finally:
+            RECORDED.reset(token)
+
+    def gate(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
+        return (recorded if is_sampled(scope, sample_ratio, draw) else app)(scope, receive, send)
+
+    return gate
 
 
 def _method(scope: Message) -> tuple[str, dict[str, Attribute]]:

@@ -40,7 +40,7 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
             yield
             return
         undoing.callback(install_metrics(runtime.events, readings(assembly)))
-        assembly.stack = instrumented(assembly.stack)
+        assembly.stack = instrumented(assembly.stack, settings.tracing.sample_ratio)
         try:
             yield
         finally:

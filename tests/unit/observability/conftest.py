@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from pointsman.observability.context import CURRENT, RequestContext
+from pointsman.observability.exporting import sampler
 from pointsman.observability.logging import configure_logging
 from pointsman.observability.scrubbing import Scrubber
 from pointsman.observability.settings import LoggingSettings
@@ -69,7 +70,7 @@ def request_context() -> Iterator[RequestContext]:
 def spans() -> Iterator[InMemorySpanExporter]:
     """Record every span; OpenTelemetry takes one provider for the life of a process."""
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        provider = TracerProvider(shutdown_on_exit=False)
+        provider = TracerProvider(sampler=sampler(), shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(EXPORTER))
         trace.set_tracer_provider(provider)
     EXPORTER.clear()

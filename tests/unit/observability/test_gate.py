@@ -1,0 +1,177 @@
+"""Only requests that are sampled enter OpenTelemetry, and only they grow a trace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+from pointsman import Candidate, Pointsman
+from pointsman.observability.context import CURRENT, RequestContext, current_trace
+from pointsman.observability.tracing import instrumented, is_sampled
+from pointsman.testing import serving
+
+Message = MutableMapping[str, Any]
+Block = Callable[[Message], Awaitable[None]]
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+SAMPLED, UNSAMPLED = (f"00-{TRACE_ID}-b7ad6b7169203331-{flags}".encode() for flags in ("01", "00"))
+
+
+def never() -> float:
+    raise AssertionError("nothing is drawn where a header decides")
+
+
+def scope_of(path: str = "/notes", traceparent: bytes | None = None) -> Message:
+    headers = [(b"host", b"test"), *([] if traceparent is None else [(b"traceparent", traceparent)])]
+    return {
+        "type": "http", "method": "GET", "path": path, "headers": headers, "query_string": b"", "scheme": "http",
+        "server": ("test", 80), "http_version": "1.1",
+    }  # fmt: skip
+
+
+async def receive() -> Message:
+    return {"type": "http.request"}
+
+
+async def send(message: Message) -> None:
+    pass
+
+
+def answering(block: Block, status: int = 200) -> Any:
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await block(scope)
+        await send({"type": "http.response.start", "status": int(scope.get("status", status)), "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+async def nothing(_scope: Message) -> None:
+    """Do nothing."""
+
+
+async def call_out(_scope: Message) -> None:
+    with trace.get_tracer("httpx").start_as_current_span("GET elsewhere", kind=SpanKind.CLIENT):
+        pass
+
+
+async def serve_inside(_scope: Message) -> None:
+    with trace.get_tracer("other").start_as_current_span("GET", kind=SpanKind.SERVER):
+        pass
+
+
+def names(spans: InMemorySpanExporter) -> list[str]:
+    return [recorded.name for recorded in spans.get_finished_spans()]
+
+
+async def test_a_request_that_is_not_sampled_never_enters_opentelemetry(spans: InMemorySpanExporter) -> None:
+    seen: list[bool] = []
+
+    async def look(_scope: Message) -> None:
+        seen.append(trace.get_current_span() is trace.INVALID_SPAN)
+
+    await instrumented(answering(look), 1.0, draw=never)(scope_of(traceparent=UNSAMPLED), receive, send)
+    await instrumented(answering(look), 0.1, draw=lambda: 0.1)(scope_of(), receive, send)
+    assert seen == [True, True]
+    assert names(spans) == []
+
+
+async def test_a_request_that_its_caller_sampled_is_a_span_of_that_trace(spans: InMemorySpanExporter) -> None:
+    await instrumented(answering(nothing), 0.0, draw=never)(scope_of(traceparent=SAMPLED), receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert f"{recorded.context.trace_id:032x}" == TRACE_ID
+    assert recorded.kind is SpanKind.SERVER
+
+
+async def test_a_trace_that_begins_here_is_drawn_once(spans: InMemorySpanExporter) -> None:
+    drawn = iter([0.05, 0.5, 0.099, 0.1])
+    app = instrumented(answering(nothing), 0.1, draw=lambda: next(drawn))
+    for path in ("/a", "/b", "/c", "/d"):
+        await app(scope_of(path), receive, send)
+    assert [recorded.attributes["http.target"] for recorded in spans.get_finished_spans() if recorded.attributes] == [
+        "/a", "/c"
+    ]  # fmt: skip
+    assert list(drawn) == []
+
+
+@given(ratio=st.floats(0, 1), drawn=st.floats(0, 1, exclude_max=True), flags=st.sampled_from(["00", "01", "xx", ""]))
+def test_the_header_decides_where_it_is_valid_and_the_draw_where_not(ratio: float, drawn: float, flags: str) -> None:
+    header = f"00-{TRACE_ID}-b7ad6b7169203331-{flags}".encode() if flags else None
+    expected = {"00": False, "01": True}.get(flags, drawn < ratio)
+    assert is_sampled(scope_of(traceparent=header), ratio, lambda: drawn) is expected
+
+
+@pytest.mark.parametrize("path", ["/health/ready", "/below/health/live"])
+def test_probes_are_never_sampled(path: str) -> None:
+    assert not is_sampled(scope_of(path, SAMPLED), 1.0, never)
+
+
+@pytest.mark.parametrize("block", [call_out, serve_inside])
+async def test_a_request_that_is_not_recorded_grows_no_trace_of_its_own(
+    spans: InMemorySpanExporter, block: Block
+) -> None:
+    await instrumented(answering(block), 0.0)(scope_of(), receive, send)
+    assert names(spans) == []
+
+
+@pytest.mark.parametrize("block", [call_out, serve_inside])
+async def test_what_a_recorded_request_does_is_recorded(spans: InMemorySpanExporter, block: Block) -> None:
+    await instrumented(answering(block), 1.0)(scope_of(), receive, send)
+    inside, request = spans.get_finished_spans()
+    assert inside.parent is not None
+    assert inside.parent.span_id == request.context.span_id
+
+
+async def test_after_a_recorded_request_nothing_begins_a_trace(spans: InMemorySpanExporter) -> None:
+    await instrumented(answering(nothing), 1.0)(scope_of(), receive, send)
+    spans.clear()
+    await call_out({})
+    assert names(spans) == []
+
+
+async def test_concurrent_requests_have_each_their_span_and_what_it_tells(spans: InMemorySpanExporter) -> None:
+    both = asyncio.Barrier(2)
+
+    async def meet(_scope: Message) -> None:
+        await both.wait()
+
+    app = instrumented(answering(meet), 1.0)
+    asked = [{**scope_of(path), "status": status} for path, status in (("/a", 200), ("/b", 404))]
+    await asyncio.gather(*(app(scope, receive, send) for scope in asked))
+    told = [dict(recorded.attributes or {}) for recorded in spans.get_finished_spans()]
+    assert sorted((str(one["http.target"]), one["http.status_code"]) for one in told) == [("/a", 200), ("/b", 404)]
+    assert len({recorded.context.trace_id for recorded in spans.get_finished_spans()}) == 2
+
+
+async def test_a_request_that_is_not_sampled_keeps_its_trace_in_log_lines(spans: InMemorySpanExporter) -> None:
+    seen: list[str] = []
+
+    async def look(scope: Message) -> None:
+        token = CURRENT.set(RequestContext(headers=scope["headers"]))
+        found = current_trace()
+        seen.append(found.trace_id if found else "")
+        CURRENT.reset(token)
+
+    await instrumented(answering(look), 1.0)(scope_of(traceparent=UNSAMPLED), receive, send)
+    assert seen == [TRACE_ID]
+
+
+async def test_a_swap_is_recorded_though_nobody_asked_for_it_over_http(
+    spans: InMemorySpanExporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [Candidate("service", "word", name, lambda: "word", priority=rank) for rank, name in enumerate("ab")]
+    app = Pointsman(include=words)
+    async with serving(app):
+        await app.runtime.swap("service", "word", "a", reason="test", reach="replica")
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.name == "lifecycle.swap"
+    assert recorded.attributes == {"pointsman.component": "service/word", "pointsman.provider": "a"}
