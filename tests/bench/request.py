@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pointsman import Candidate, Use
-from pointsman.runtime.access import Asked
+from pointsman.runtime.access import Asked, Components
 from pointsman.runtime.runtime import Runtime
 from pointsman.runtime.settings import Settings
 from pointsman.tenancy.policy import Tenancy
@@ -61,6 +61,9 @@ class _Declared:
     def declares_tenants(self) -> bool:
         return self._runtime.snapshot.catalog.declares_tenants
 
+    def edition(self) -> object:
+        return self._runtime.points.snapshot.catalog
+
 
 async def interleaved(size: Size, subjects: dict[str, Subject]) -> Samples:
     """Take samples as `harness.Interleaved` does, of what is awaited."""
@@ -104,8 +107,9 @@ async def _one_request(size: Size) -> Figures:
         tenancy, asked = Tenancy(TenancySettings(), tenants=_Declared(runtime)), asked_of()
 
         async def once() -> None:
-            asker = await tenancy.of(SCOPE)
-            its = runtime.components(tenant=asker.tenant, vouched=asker.vouched)
+            asker = tenancy.at_once(SCOPE)
+            assert asker is not None
+            its = Components(runtime, asker.tenant, vouched=asker.vouched)
             try:
                 given = its.at_once(asked)
                 if given is None:
