@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pointsman.errors import (
     ActivationFailed,
@@ -147,7 +147,7 @@ def breaking(world: World, step: str) -> dict[str, Any]:
 
     propose = world.manager.overriding
     if step == "bind":
-        world.manager.overriding = lambda *whom: lambda: replace(propose(*whom)(), commit=fail)
+        world.manager.overriding = lambda *whom: lambda: structs.replace(propose(*whom)(), commit=fail)
     hooked: dict[str, Moment] = {"pre_swap": "pre_swap", "post_swap": "post_swap"}
     if step in hooked:
         world.manager.hooks.add(hooked[step], fail_later)

@@ -7,9 +7,10 @@ adopts it only if it could serve what the release names, beside every order in f
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from pointsman.control import pacing
 from pointsman.control.clocks import Reading
@@ -40,8 +41,7 @@ WARN_AT: Final = 0.8
 """Which part of its life a head may have behind it before people are told."""
 
 
-@dataclass(slots=True)
-class _Chore:
+class _Chore(msgspec.Struct):
     """When a piece of work is to be done next, how often it failed in a row, and by what."""
 
     since: Reading

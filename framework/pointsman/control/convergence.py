@@ -8,12 +8,13 @@ looks at a manifest. A head that cannot be had, read or believed changes nothing
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import msgspec
+from msgspec.structs import replace
 
 from pointsman.control import pacing
 from pointsman.control.clocks import Reading, wait_at_most
@@ -46,8 +47,7 @@ class Freshness(StrEnum):
     """No head was ever taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """The head in force here.
 
     Attributes:
@@ -303,8 +303,7 @@ class Convergence:
         return self._group
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """One read: what it found, when it left, and what was held then."""
 
     found: FleetHead | None

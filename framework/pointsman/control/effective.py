@@ -7,10 +7,10 @@ tries the first choice again, one that serves nothing walks on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import msgspec
 
 from pointsman.control import pacing
 from pointsman.control.clocks import Reading
@@ -36,8 +36,7 @@ LARGE_BYTES: Final = 64 * 1024
 """A manifest over this is judged in a thread: requests do not wait for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """A manifest that this replica tried and could not take.
 
     Attributes:
@@ -67,8 +66,7 @@ class Refusal:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One manifest of the list; ``entry`` is what the release says of it, ``None`` for the image's own."""
 
     digest: str

@@ -6,9 +6,9 @@ are not signed: they never decide what is served.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+import msgspec
 from msgspec import Struct, to_builtins
 
 from pointsman.control.objects import read_whole
@@ -58,8 +58,7 @@ class End(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One operation as the audit has it; times are the store's. ``end`` may be missing: its outcome is in the head."""
 
     operation: str

@@ -6,10 +6,11 @@ limits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
+
+import msgspec
 
 IDLE_WAIT_S: Final = 0.25
 """How long the first request after a silence waits for the refresh."""
@@ -24,8 +25,7 @@ WRITE_EVERY_S: Final = 1.0
 WRITE_JITTER_S: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """The ages that matter.
 
     Attributes:

@@ -6,8 +6,9 @@ Protocols and values only. The data plane works without control; control never r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import msgspec
 
 from pointsman.control.clocks import Clock, StoreClock
 from pointsman.control.pacing import Limits
@@ -104,8 +105,7 @@ def told(error: Exception) -> str:
     return error.render() if isinstance(error, PointsmanError) else f"{type(error).__name__}: {error}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What control stands on: the outside world, so that tests can play it.
 
     Attributes:

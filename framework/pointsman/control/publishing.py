@@ -7,8 +7,9 @@ replicas will judge them, before anything is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pointsman.control.effective import FOLDER
 from pointsman.control.objects import body_of, read_whole
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from pointsman.stores.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """What was published; ``changed`` is false where exactly this release was there already."""
 
     release: Verified[Release]

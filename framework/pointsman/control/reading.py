@@ -7,10 +7,10 @@ newer than what this replica holds is `judge`'s to say, by (epoch, seq) alone.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from pointsman.control.head import first
@@ -40,8 +40,7 @@ Position: TypeAlias = tuple[int, int]
 """Epoch and seq: heads are ordered by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetHead:
+class FleetHead(msgspec.Struct, frozen=True):
     """A head that was believed, and where it was found.
 
     Attributes:
@@ -64,8 +63,7 @@ class FleetHead:
         return self.control.document.epoch, self.control.document.seq
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRelease:
+class FoundRelease(msgspec.Struct, frozen=True):
     """A release that was believed, from the publisher's own object."""
 
     release: Verified[Release]

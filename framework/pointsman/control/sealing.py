@@ -6,8 +6,9 @@ read it, so no write can lock the fleet out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from pointsman.control.head import forget
 from pointsman.control.reading import FleetHead
@@ -32,8 +33,7 @@ _AROUND_BYTES: Final = 512
 """Type, key id, signature, braces, and the digits by which a document grows when it is signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(msgspec.Struct, frozen=True):
     """A head that is ready to be written."""
 
     data: bytes
@@ -47,8 +47,7 @@ class Sealed:
         return FleetHead(self.head.release, self.head.control, self.envelope, self.trust, *place)
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(msgspec.Struct, frozen=True):
     """Signs heads; without a key only where unsigned documents are read."""
 
     key: SigningKey | None = None

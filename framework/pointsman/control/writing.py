@@ -7,10 +7,10 @@ again with it. Nothing here knows what is written.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
+import msgspec
 
 from pointsman.control import pacing
 from pointsman.control.head import advance
@@ -29,8 +29,7 @@ TRIES: Final = 16
 """Compare-and-swaps for one command, or one internal write, before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """What is to be written beside which release; `Writer.put` numbers, dates and signs it."""
 
     control: Control

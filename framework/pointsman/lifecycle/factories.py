@@ -10,11 +10,11 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 from anyio import to_thread
 
 from pointsman.declarations import Candidate, Lifetime, Tenant, Use, marks_of
@@ -40,8 +40,7 @@ class Shape(StrEnum):
     MANAGER = "async context manager"
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(msgspec.Struct, frozen=True):
     """A parameter that names another component."""
 
     name: str
@@ -49,8 +48,7 @@ class Need:
     optional: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FactorySpec:
+class FactorySpec(msgspec.Struct, frozen=True, eq=False):
     """What a factory is and what it asks for.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
 
 from pointsman.lifecycle.factories import call
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 Moment: TypeAlias = Literal["pre_swap", "post_swap"]
 
 
-@dataclass(frozen=True, slots=True)
-class Swapping:
+class Swapping(msgspec.Struct, frozen=True):
     """One swap as its hooks see it.
 
     Attributes:

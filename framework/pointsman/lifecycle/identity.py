@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component, Factory, Lifetime, Tenant
     from pointsman.lifecycle.factories import FactorySpec
@@ -69,8 +71,7 @@ class Identity:
         return f"{domain}/{key}={provider}" + (f" for {self.tenant}" if self.tenant else "")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, eq=False):
     """An answer taken to the end: who serves, what it stands on, and what instance that is.
 
     Attributes:

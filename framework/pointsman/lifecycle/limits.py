@@ -5,11 +5,10 @@ Values only; the settings section ``lifecycle`` has these fields, names and defa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Bounds on instances. All times in seconds.
 
     Attributes:

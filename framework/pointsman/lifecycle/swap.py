@@ -8,9 +8,11 @@ retiring waits for whoever still uses the old.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pointsman.errors import LifecycleError, PointsmanError
 from pointsman.lifecycle.hooks import Swapping
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from pointsman.resolution.catalog import Catalog
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(msgspec.Struct, frozen=True):
     """One swap.
 
     Attributes:
@@ -55,8 +56,7 @@ class Swap:
         return tuple(Question(self.component, tenant) for tenant in self.whom)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """A catalog that may be bound.
 
     Attributes:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pointsman.errors import (
     HealthCheckFailed,
     LifecycleError,
@@ -100,7 +102,7 @@ class Warming:
         except TenantError:
             return [await self._planner.plan(catalog, replace(question, tenant=name)) for name in catalog.tenants()[:1]]
         sides = [await self._planner.plan(catalog, side) for side in sides_of(catalog, plan)]
-        return [plan, *(replace(side, question=question) for side in sides)]
+        return [plan, *(msgspec.structs.replace(side, question=question) for side in sides)]
 
     def _started(self, plans: Iterable[Plan], *, strict: bool, check_health: bool) -> list[Instance]:
         """Begin to make what is not there; all of it side by side."""

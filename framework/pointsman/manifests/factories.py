@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.reference import GatedReference, is_gated_form
@@ -26,8 +27,7 @@ _WORD = "[A-Za-z][A-Za-z0-9_]*"
 _PATTERN = re.compile(rf"(?P<module>{_WORD}(?:\.{_WORD})*)(?P<below>\.\*\*)?:(?P<name>\*|{_WORD})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class FactoryPattern:
+class FactoryPattern(msgspec.Struct, frozen=True):
     """One grant: ``pkg.mod:Name``, ``pkg.mod:*``, or ``pkg.**:*`` for every module below ``pkg``."""
 
     module: str

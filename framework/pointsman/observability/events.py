@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+import msgspec
 
 Listener: TypeAlias = "Callable[[Event], None]"
 
@@ -17,8 +18,7 @@ _BAD_ENDS: Final = ("-failed", "-refused", ".refused", "-broken", "-overdue")
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One thing that happened.
 
     Attributes:
@@ -29,7 +29,7 @@ class Event:
 
     name: str
     alarm: bool = False
-    fields: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = {}
 
     @property
     def level(self) -> int:

@@ -8,9 +8,10 @@ their number is not bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
@@ -37,8 +38,7 @@ COUNTED: Final[Mapping[str, Counted]] = {
 """Event to counter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True):
     """What is measured; each is called on the exporter's thread, must be quick, and changes nothing.
 
     Attributes:

@@ -6,9 +6,10 @@ Pure. Gates are made from orders; a component's gate covers all that stands on i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
 
 from pointsman.declarations import Component, parse_component
 from pointsman.errors import ComponentDraining, ComponentPaused, LifecycleError
@@ -20,8 +21,7 @@ Activity: TypeAlias = Literal["active", "paused", "draining"]
 DEFAULT_RETRY_AFTER_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """One pause or drain in force.
 
     Attributes:
@@ -43,12 +43,11 @@ class Gate:
 Gates: TypeAlias = Mapping[Component[Any], "GatesOfComponent"]
 
 
-@dataclass(frozen=True, slots=True)
-class GatesOfComponent:
+class GatesOfComponent(msgspec.Struct, frozen=True):
     """The gates of one component: those for everyone, and those of single tenants."""
 
     everyone: tuple[Gate, ...] = ()
-    tenants: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    tenants: Mapping[str, tuple[Gate, ...]] = {}
 
     def of(self, tenant: str | None) -> tuple[Gate, ...]:
         """Return the gates that concern a tenant, or who asks without one."""

@@ -7,9 +7,10 @@ the web layer, and must never import it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Protocol, TypeGuard
+
+import msgspec
 
 from pointsman.declarations import Candidate, marks_of
 from pointsman.errors import ConfigurationError
@@ -25,8 +26,7 @@ class Including(Protocol):
         """Modules, routers, candidates and marked factories, in the order in which they were included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True):
     """All that was included, in the order in which it was met.
 
     Attributes:

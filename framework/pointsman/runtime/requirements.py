@@ -7,8 +7,9 @@ is chosen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pointsman.errors import (
     ConfigurationError,
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Use
 
 
-@dataclass(frozen=True, slots=True)
-class Required:
+class Required(msgspec.Struct, frozen=True):
     """One use that must resolve.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import msgspec
 
 from pointsman.declarations import Component
 from pointsman.errors import UnknownComponent
@@ -27,8 +28,7 @@ class _Secrets(Protocol):
     async def get_secret(self, name: str) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True):
     value: str
     until: float
 

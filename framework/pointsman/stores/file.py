@@ -13,7 +13,6 @@ import re
 import secrets
 import stat
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote
 
 import anyio
+import msgspec
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
@@ -60,8 +60,7 @@ _LOCK_SHARE = 0.9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """The first line of an object's file.
 
     Attributes:

@@ -7,10 +7,10 @@ be played (`pointsman.stores.gate`). The name only labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+import msgspec
 from anyio.lowlevel import checkpoint
 
 from pointsman.errors import NotFound, PreconditionFailed, TooLarge, Unavailable
@@ -27,8 +27,7 @@ Kind = Literal["read", "write", "create", "list"]
 _PACE = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """What a client asks of a memory store.
 
     Attributes:
@@ -67,8 +66,7 @@ class DirectWire:
         return land()
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True):
     body: bytes
     generation: str
     stamp: datetime

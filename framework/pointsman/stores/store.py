@@ -8,11 +8,12 @@ generation that it replaces, or that there is none.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
+
+import msgspec
 
 from pointsman.errors import ConfigurationError, StoreError
 from pointsman.stores.settings import StoreSettings
@@ -34,8 +35,7 @@ SCHEMES: Mapping[str, str] = {
 """URL scheme → the class that serves it; its module is loaded when a URL names it, and not before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """The answer to a read.
 
     Attributes:
@@ -51,8 +51,7 @@ class Read:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """The answer to a write; a later read of this generation tells the same stamp, perhaps cut to the second."""
 
     generation: str
@@ -60,8 +59,7 @@ class Written:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One object of a list; ``size`` is that of its body, in bytes."""
 
     name: str

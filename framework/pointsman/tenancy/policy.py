@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 from pointsman.declarations import UNDECLARED
 from pointsman.errors import ConfigurationError, IdentityError, TenantError
@@ -50,8 +51,7 @@ class Tenants(Protocol):
         """Return what is another object whenever other tenants may be declared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(msgspec.Struct, frozen=True):
     """Who asks, after all checks.
 
     Attributes:
@@ -65,8 +65,7 @@ class Asker:
     root_path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
+class Contradiction(msgspec.Struct, frozen=True):
     """A request named a tenant that its verified claim does not: for the audit."""
 
     named: str

@@ -8,10 +8,10 @@ them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.requests import HTTPConnection
 
 from pointsman.adapters.identity.protocol import IDENTITY
@@ -39,16 +39,14 @@ if TYPE_CHECKING:
     from pointsman.tenancy.policy import Claims, Contradiction
 
 
-@dataclass(frozen=True, slots=True)
-class Operators:
+class Operators(msgspec.Struct, frozen=True):
     """The operators' routes: an application, and where it is mounted (``/admin``)."""
 
     prefix: str
     app: ASGIApp
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What the user put together.
 
     Attributes:

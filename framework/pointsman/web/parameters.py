@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_origin, get_type_hints
 
+import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
@@ -59,8 +59,7 @@ class WantedBody(NamedTuple):
 Wanted: TypeAlias = Need | WantedTenant | WantedConnection | WantedBody | Value
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """All that a handler asks for, by kind, and what it declares to return.
 
     Attributes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pydantic import BaseModel
 
 from pointsman.declarations import Component, Tenant
@@ -404,7 +405,7 @@ async def test_newer_inputs_are_proposed_anew_and_what_was_warmed_is_not_made_tw
     looks = iter([False, False, True])
 
     def propose() -> Proposal:
-        return replace(proposal(world, control=Choices({CACHE: "new"})), in_force=lambda: next(looks))
+        return structs.replace(proposal(world, control=Choices({CACHE: "new"})), in_force=lambda: next(looks))
 
     await world.manager.shift(propose, strict=True)
     assert world.log == ["+old", "+new"]
