@@ -106,25 +106,28 @@ def possible_providers(catalog: Catalog, question: Question) -> tuple[str, ...]:
 def _sift(
     catalog: Catalog, question: Question
 ) -> tuple[tuple[Registration, ...], tuple[tuple[Registration, str], ...]]:
+    """Part those that may serve from those that may not; a rule that cannot bar anyone here is not asked."""
     eligible: list[Registration] = []
     ineligible: list[tuple[Registration, str]] = []
+    narrowed = question.provider is not None or bool(question.requires)
+    barrier, tenant = catalog.candidates.barrier, question.tenant
     for registration in catalog.candidates.of(question.component):
-        if reason := _barrier(catalog, registration, question):
-            ineligible.append((registration, reason))
-        else:
+        candidate = registration.candidate
+        constraints = candidate.constraints
+        reason = (_filtered(candidate, question) if narrowed else None) or barrier(registration)
+        if reason is None and (constraints.tenants or constraints.not_tenants):
+            reason = barrier_for(constraints, tenant)
+        if reason is None:
             eligible.append(registration)
+        else:
+            ineligible.append((registration, reason))
     return tuple(eligible), tuple(ineligible)
 
 
-def _barrier(catalog: Catalog, registration: Registration, question: Question) -> str | None:
-    candidate = registration.candidate
+def _filtered(candidate: Candidate, question: Question) -> str | None:
     if question.provider is not None and candidate.provider != question.provider:
         return f"provider {question.provider} was asked for"
-    return (
-        lacking(candidate, question.requires)
-        or catalog.candidates.barrier(registration)
-        or barrier_for(candidate.constraints, question.tenant)
-    )
+    return lacking(candidate, question.requires)
 
 
 def _select(

@@ -1,11 +1,12 @@
 """What a resolution says of itself: the winner, the losers, and why.
 
-Values only. They are rendered here and nowhere else, so that the shell, HTTP and Python tell the same story.
+Values only, equal however and whenever they were made. They are rendered here and nowhere else, so that the shell, HTTP
+and Python tell the same story.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -25,8 +26,14 @@ class Ranked:
         return {"provider": self.candidate.provider, "reasons": list(self.reasons)}
 
 
+class _ToldLater:
+    """The place of what an explanation keeps besides its fields: it is not compared, copied or pickled."""
+
+    __slots__ = ("_tell",)
+
+
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(_ToldLater):
     """Every rule weighed and every candidate that lost. ``str()`` is the tree that the shell prints.
 
     Attributes:
@@ -49,6 +56,27 @@ class Explanation:
     decided_by: str
     layers: tuple[str, ...]
     catalog_serial: int
+
+    @classmethod
+    def when_read(cls, tell: Callable[[], Explanation]) -> Explanation:
+        """Return what ``tell`` returns, which is asked when a field is first read.
+
+        Args:
+            tell: Pure; two threads that read at once may both ask it.
+        """
+        explanation = object.__new__(cls)
+        object.__setattr__(explanation, "_tell", tell)
+        return explanation
+
+    if not TYPE_CHECKING:  # a misspelt attribute must still fail the type check
+
+        def __getattr__(self, name: str) -> object:
+            if name not in self.__slots__:  # Python asks only for what is not there: fields that are not told yet
+                raise AttributeError(f"Explanation has no attribute {name!r}.", name=name, obj=self)
+            told = self._tell()
+            for each in self.__slots__:
+                object.__setattr__(self, each, getattr(told, each))
+            return getattr(told, name)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON carries it."""

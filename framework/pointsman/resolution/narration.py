@@ -6,45 +6,64 @@ Pure. Nothing is decided here; a sentence never says more than the verdict holds
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from pointsman.errors import NoEligibleCandidate, OrderUnavailable, PointsmanError, UnknownComponent, UnknownProvider
 from pointsman.resolution.explanation import Explanation, Ranked
-from pointsman.resolution.precedence import beats, standing
+from pointsman.resolution.precedence import arrival, beats, standing
 from pointsman.resolution.selection import Split, bucket_of
 
 if TYPE_CHECKING:
     from pointsman.resolution.catalog import Catalog
     from pointsman.resolution.decision import Verdict
     from pointsman.resolution.precedence import Registration
+    from pointsman.resolution.selection import Selection
+
+Registered: TypeAlias = "tuple[Registration, ...]"
+"""The registrations of one component, best first."""
+
+Layers: TypeAlias = "tuple[tuple[str, Selection | None], ...]"
+"""Each layer as printed, and what it selects."""
 
 
 def explanation_of(catalog: Catalog, verdict: Verdict) -> Explanation:
-    """Return the full story of a verdict."""
+    """Return the full story of a verdict; its words are made when they are first read.
+
+    Only what the words need is kept until then, never the catalog: explanations outlive it in errors and logs.
+    """
     question = verdict.question
-    positions = _positions(catalog, verdict)
-    losers = verdict.eligible[1:] if verdict.winner else verdict.eligible
+    registered = catalog.candidates.of(question.component)
+    layers = tuple(catalog.layers(question.component, question.tenant))
+    return Explanation.when_read(partial(_told, verdict, registered, layers, catalog.serial))
+
+
+def _told(verdict: Verdict, registered: Registered, layers: Layers, serial: int) -> Explanation:
+    winner, question = verdict.winner, verdict.question
+    positions = _positions(registered)
+    losers = verdict.eligible[1:] if winner else verdict.eligible
     return Explanation(
         component=question.component,
         tenant=question.tenant,
-        selected=verdict.winner.candidate if verdict.winner else None,
-        why=_why(catalog, verdict),
-        reasons=standing(verdict.winner, positions.get(verdict.winner, 1)) if verdict.winner else (),
+        selected=winner.candidate if winner else None,
+        why=_why(verdict, registered),
+        reasons=standing(winner, positions.get(winner, 1)) if winner else (),
         shadowed=tuple(Ranked(entry.candidate, standing(entry, positions[entry])) for entry in losers),
         ineligible=tuple(Ranked(entry.candidate, (reason,)) for entry, reason in verdict.ineligible),
         decided_by=verdict.rule,
-        layers=tuple(f"{name} {said or '–'}" for name, said in catalog.layers(question.component, question.tenant)),
-        catalog_serial=catalog.serial,
+        layers=tuple(f"{name} {said or '–'}" for name, said in layers),
+        catalog_serial=serial,
     )
 
 
 def error_of(catalog: Catalog, verdict: Verdict) -> PointsmanError:
     """Return the error that `resolve` raises for a verdict without a winner."""
     question = verdict.question
-    why = _why(catalog, verdict)
-    if not catalog.candidates.of(question.component):
+    registered = catalog.candidates.of(question.component)
+    why = _why(verdict, registered)
+    if not registered:
         return UnknownComponent(why, hint=known_components(catalog, str(question.component)))
-    providers = list(dict.fromkeys(entry.candidate.provider for entry in catalog.candidates.of(question.component)))
+    providers = list(dict.fromkeys(entry.candidate.provider for entry in registered))
     if question.provider is not None and question.provider not in providers:
         return UnknownProvider(why, hint=f"Registered: {', '.join(providers)}.")
     if verdict.by_order and verdict.selected not in providers:
@@ -68,10 +87,10 @@ def known_components(catalog: Catalog, wanted: str) -> str:
     return f'Known: {listed}. Write Use("{domain}", "{key}").'
 
 
-def _why(catalog: Catalog, verdict: Verdict) -> str:
-    component, tenant = verdict.question.component, verdict.question.tenant
+def _why(verdict: Verdict, registered: Registered) -> str:
+    tenant = verdict.question.tenant
     if verdict.winner is None:
-        return _why_nothing(catalog, verdict)
+        return _why_nothing(verdict, registered)
     subject = f" for {tenant}" if tenant is not None else ""
     sentence = f"{verdict.winner.candidate.provider} selected{subject}: {_reason(verdict)}"
     above = dict.fromkeys(
@@ -79,7 +98,7 @@ def _why(catalog: Catalog, verdict: Verdict) -> str:
         for entry, _ in verdict.ineligible
         if verdict.layer is None and verdict.question.provider is None and entry.rank > verdict.winner.rank
     )
-    if above and component not in catalog.replaced:
+    if above:
         sentence += f"; {', '.join(above)} {'is' if len(above) == 1 else 'are'} ineligible"
     return sentence
 
@@ -114,9 +133,8 @@ def _selected_by(verdict: Verdict) -> str:
     return f"{layer} splits {selection}, and {subject} has bucket {bucket} of 10000"
 
 
-def _why_nothing(catalog: Catalog, verdict: Verdict) -> str:
+def _why_nothing(verdict: Verdict, registered: Registered) -> str:
     question = verdict.question
-    registered = catalog.candidates.of(question.component)
     if not registered:
         return f"nothing is registered for {question.component}."
     if question.provider is not None and all(entry.candidate.provider != question.provider for entry in registered):
@@ -132,7 +150,6 @@ def _why_nothing(catalog: Catalog, verdict: Verdict) -> str:
     )
 
 
-def _positions(catalog: Catalog, verdict: Verdict) -> dict[Registration, int]:
-    """Return the place of each registration of the component in the order of registration, from 1."""
-    registered = sorted(catalog.candidates.of(verdict.question.component), key=lambda entry: entry.rank[2:])
-    return {entry: place for place, entry in enumerate(registered, 1)}
+def _positions(registered: Registered) -> dict[Registration, int]:
+    """Return the place of each registration of a component in the order of registration, from 1."""
+    return {entry: place for place, entry in enumerate(sorted(registered, key=arrival), 1)}

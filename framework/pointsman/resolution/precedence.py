@@ -49,6 +49,11 @@ class Registration:
         return self.priority, self.candidate.stack_level, _SOURCES.index(self.source), self.sequence
 
 
+def arrival(registration: Registration) -> tuple[int, int]:
+    """Return the key by which earlier comes first: the last two of a rank."""
+    return _SOURCES.index(registration.source), registration.sequence
+
+
 def register_as(candidate: Candidate, source: Source, sequence: int, inferred: int | None = None) -> Registration:
     """Put a candidate in its place; an explicit priority counts before the inferred one, 0 included."""
     priority = candidate.priority if candidate.priority is not None else inferred

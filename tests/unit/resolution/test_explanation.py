@@ -4,7 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
@@ -114,6 +114,64 @@ def test_the_record_is_plain_json_and_complete(sample: Catalog) -> None:
 def test_the_record_of_nothing_says_null(catalog_of: MakeCatalog) -> None:
     record = explained(catalog_of()).as_dict()
     assert (record["selected"], record["tenant"], record["reasons"], record["shadowed"]) == (None, None, [], [])
+
+
+class Teller:
+    """Tells the same explanation whenever it is asked, and counts."""
+
+    def __init__(self, told: Explanation) -> None:
+        self.told = told
+        self.asked = 0
+
+    def __call__(self) -> Explanation:
+        self.asked += 1
+        return self.told
+
+
+@pytest.fixture
+def teller(sample: Catalog) -> Teller:
+    told = explained(sample, "initech")
+    return Teller(Explanation(**{each.name: getattr(told, each.name) for each in fields(told)}))
+
+
+def test_words_are_made_when_a_field_is_first_read_and_once(teller: Teller) -> None:
+    later = Explanation.when_read(teller)
+    assert teller.asked == 0
+    for each in fields(later):
+        assert getattr(later, each.name) is getattr(teller.told, each.name)
+    assert later.as_dict() == teller.told.as_dict()
+    assert teller.asked == 1
+
+
+@pytest.mark.parametrize("read", [str, repr, hash, Explanation.as_dict, lambda one: replace(one, tenant="acme")])
+def test_what_is_told_later_cannot_be_told_from_what_is_told(teller: Teller, read: Callable[[Any], Any]) -> None:
+    assert read(Explanation.when_read(teller)) == read(teller.told)
+    assert Explanation.when_read(teller) == teller.told
+    assert teller.told == Explanation.when_read(teller)
+    assert replace(teller.told, why="else") != Explanation.when_read(teller)
+
+
+def test_an_explanation_has_no_other_attributes_and_looking_for_one_tells_nothing(teller: Teller) -> None:
+    later: Any = Explanation.when_read(teller)
+    with pytest.raises(AttributeError, match="Explanation has no attribute 'winner'"):
+        _ = later.winner
+    for name in ("__len__", "__fspath__", "__deepcopy__"):
+        assert not hasattr(later, name)
+    assert teller.asked == 0
+
+
+def test_an_explanation_cannot_be_changed_before_or_after_it_is_told(teller: Teller) -> None:
+    later: Any = Explanation.when_read(teller)
+    for _ in range(2):
+        with pytest.raises(FrozenInstanceError):
+            later.why = "because"
+        assert later.why == teller.told.why
+
+
+def test_an_explanation_whose_fields_are_not_there_yet_is_no_endless_loop() -> None:
+    empty: Any = object.__new__(Explanation)
+    with pytest.raises(AttributeError, match="_tell"):
+        _ = empty.why
 
 
 async def test_awaiting_a_resolution_gives_itself(sample: Catalog) -> None:

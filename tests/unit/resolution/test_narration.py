@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from pointsman.resolution.contribution import Contribution, Policy, Source
 from pointsman.resolution.decision import Question, weigh
 from pointsman.resolution.narration import error_of, explanation_of, known_components
 from pointsman.resolution.precedence import register_as
+from pointsman.resolution.resolver import Resolver
 from pointsman.resolution.selection import Choices, Selection, Split
 
 Make = Callable[..., Candidate]
@@ -200,6 +203,36 @@ def test_an_explanation_orders_the_losers_and_numbers_registrations_within_the_c
         ("windows", ("platform win32 wanted, linux, x86_64 found",))
     ]
     assert told.catalog_serial == 4
+
+
+class Given(dict[Any, Any]):
+    """A part of a catalog that can be watched."""
+
+
+def test_an_explanation_that_nobody_read_yet_keeps_its_story_but_not_its_catalog(
+    catalog_of: MakeCatalog, candidate: Make
+) -> None:
+    given = Given()
+    gone = weakref.ref(given)
+    catalog = catalog_of(candidate("a"), candidate("b", constraints=AWAY), given=given, serial=4, **selecting("a"))
+    told = explanation_of(catalog, weigh(catalog, Question(CACHE, "acme")))
+    expected = str(explanation_of(catalog, weigh(catalog, Question(CACHE, "acme"))))
+    del catalog, given
+    gc.collect()
+    assert gone() is None
+    assert str(told) == expected
+
+
+def test_an_explanation_is_of_the_moment_when_it_was_asked(candidate: Make) -> None:
+    resolver = Resolver()
+    resolver.register(candidate("a"))
+    before = resolver.explain("adapter", "cache")
+    resolver.register(candidate("b"))
+    after = resolver.explain("adapter", "cache")
+    assert after.catalog_serial > before.catalog_serial
+    assert (before.why, before.shadowed) == (
+        "a selected: it is the only eligible candidate (no explicit selection)", (),
+    )  # fmt: skip
 
 
 def test_a_candidate_is_numbered_by_its_registration_not_by_its_rank(catalog_of: MakeCatalog, candidate: Make) -> None:
