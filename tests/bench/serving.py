@@ -227,7 +227,7 @@ def _seen(size: Size, factory: str) -> Figures:
             "instrumented": stack.enter_context(served("instrumented", folder, plain, access=True, **more)),
         }
         samples = rounds(size, servers, HELLO)
-        lines = servers[factory].log.read_bytes().count(b"/hello")
+        lines = servers[factory].log.read_bytes().count(b"GET /hello")
         with urllib.request.urlopen(collector.url, timeout=5) as answer:
             taken = answer.read()
     asked = size.of(REQUESTS, 10) * (size.rounds + 1)

@@ -64,13 +64,18 @@ def parse_traceparent(text: str) -> Trace | None:
     return Trace(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
 
 
-def current_trace() -> Trace | None:
-    """Return the current span where OpenTelemetry has one, else what the request's header says."""
+def current_trace(request: RequestContext | None = None) -> Trace | None:
+    """Return the current span where OpenTelemetry has one, else what the request's header says.
+
+    Args:
+        request: The one under way unless said.
+    """
     if "opentelemetry.trace" in sys.modules:
         from opentelemetry.trace import get_current_span
 
         span = get_current_span().get_span_context()
         if span.is_valid:
             return Trace(f"{span.trace_id:032x}", f"{span.span_id:016x}", bool(span.trace_flags & _SAMPLED))
-    request = CURRENT.get()
-    return parse_traceparent(request.traceparent) if request is not None and request.traceparent else None
+    request = CURRENT.get() if request is None else request
+    header = request.traceparent if request is not None else ""
+    return parse_traceparent(header) if header else None

@@ -1,7 +1,8 @@
 """One JSON line for each record, in the fields that Cloud Logging reads; for people on a terminal in development.
 
-Every record of the process takes this way: ours, those of `logging` (uvicorn's too) and those of structlog. Lines go
-to standard error, so that the shell's answers keep standard output to themselves. Secrets are taken out last.
+Every record of the process takes this way: ours, those of `logging` (uvicorn's too) and those of structlog; the lines
+of requests alone do not (`accessline`). Lines go to standard error, so that the shell's answers keep standard output to
+themselves. Secrets are taken out last.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 LABELS: Final = ("tenant", "component", "provider", "catalog")
 """Fields that become labels of a line, so that lines can be found by them."""
-UVICORN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access")
+UVICORN_ACCESS: Final = "uvicorn.access"
+"""Never heard: `accessline` writes a line for each request where one is wanted."""
+UVICORN: Final = ("uvicorn", "uvicorn.error", UVICORN_ACCESS)
 CHATTY: Final = ("httpx",)
 """Loggers that write a line for each request that we send."""
 DEVELOPMENT: Final = "development"
@@ -61,9 +64,8 @@ def configure_logging(
     root.setLevel(settings.level)
     for name in UVICORN:
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
-    quiet = (*CHATTY, *(() if settings.access else ("uvicorn.access",)))
-    for name in quiet:
+        logger.handlers, logger.propagate = [], name != UVICORN_ACCESS  # which uvicorn then does not even ask
+    for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
@@ -78,6 +80,18 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     return undo
+
+
+def is_for_people(settings: LoggingSettings, stream: TextIO, environment: str) -> bool:
+    """Tell whether lines are written for people, not for Cloud Logging."""
+    return settings.format == "console" or (
+        settings.format == "auto" and environment == DEVELOPMENT and stream.isatty()
+    )
+
+
+def number_of(level: str) -> int:
+    """Return what `logging` compares levels by."""
+    return logging.getLevelNamesMapping()[level]
 
 
 def log_event(event: Event) -> None:
@@ -106,9 +120,7 @@ def _remembered() -> Callable[[], None]:
 def _formatter(
     settings: LoggingSettings, stream: TextIO, environment: str, scrubber: Scrubber | None
 ) -> logging.Formatter:
-    for_people = settings.format == "console" or (
-        settings.format == "auto" and environment == DEVELOPMENT and stream.isatty()
-    )
+    for_people = is_for_people(settings, stream, environment)
     always = {"unsigned_manifests": UNSIGNED} if environment == DEVELOPMENT else {}
     chain: list[Processor] = [
         _fields,

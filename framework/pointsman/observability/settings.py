@@ -19,7 +19,7 @@ class LoggingSettings:
     Attributes:
         level: The lowest severity that is written.
         format: ``json`` is Cloud Logging's; ``auto`` writes for people where it is development on a terminal.
-        access: Whether uvicorn writes a line for each request; Cloud Run writes one of its own.
+        access: Whether we write a line for each request, with tenant and trace; Cloud Run writes one of its own.
         managed: Whether the process's logging is ours to configure; ``false`` leaves it as it is.
     """
 

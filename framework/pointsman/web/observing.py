@@ -6,7 +6,7 @@ Undone when the run ends. A process whose logging somebody has set up already ke
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
             undo = configure_logging(settings.logging, environment=settings.environment, scrubber=runtime.scrubber)
             undoing.callback(undo)
         undoing.callback(runtime.events.subscribe(log_event))
+        if settings.logging.access:
+            undoing.callback(telling(assembly))
         exporting = start_exporting(settings.tracing, service=settings.service, environ=environ)
         if exporting is None:
             yield
@@ -45,6 +47,18 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
             yield
         finally:
             await exporting.aclose()
+
+
+def telling(assembly: Assembly) -> Callable[[], None]:
+    """Have a line written for each request; returns what writes those that wait."""
+    from pointsman.observability.accessline import AccessLines
+    from pointsman.web.middleware.telling import Telling
+
+    runtime = assembly.runtime
+    settings = runtime.settings
+    lines = AccessLines(settings.logging, environment=settings.environment, scrub=runtime.scrubber.scrub)
+    assembly.stack = Telling(assembly.stack, lines.tell)
+    return lines.flush
 
 
 def readings(assembly: Assembly) -> Readings:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pointsman import Candidate, Pointsman
 from pointsman.testing import serving
-from pointsman.web.observing import readings
+from pointsman.web.observing import readings, telling
 
 
 @pytest.fixture
@@ -46,3 +47,19 @@ async def test_a_process_without_logging_gets_lines_on_standard_error_until_the_
         await its.get("service", "word")
     assert '"instance-made service/word=plain"' in capsys.readouterr().err
     assert logging.getLogger().handlers == []
+
+
+async def test_the_end_of_a_run_writes_the_lines_that_wait(app: Pointsman, capsys: pytest.CaptureFixture[str]) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Any) -> None:
+        """Take the answer."""
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    async with serving(app):
+        write_what_waits = telling(app.assembly)
+        await app.assembly.stack(scope, receive, send)
+        assert "GET / 200" not in capsys.readouterr().err
+        write_what_waits()
+        assert "GET / 200" in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""Tell of every request when it has ended: how it was answered, how long it took, whose it was.
+
+Outermost of ours, and inside the span of a request that is recorded. Probes are not told of, nor websockets. Changes
+nothing of an answer, and lets every exception pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from pointsman.observability.accessline import Answered
+from pointsman.observability.context import CURRENT, RequestContext, current_trace
+from pointsman.tenancy.sources import below_root
+from pointsman.web.probes import PATHS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pointsman.observability.context import Trace
+
+GONE: Final = 499
+"""The status of a request whose client had gone before an answer began, as Cloud Run tells it."""
+FAILED: Final = 500
+
+
+class Telling:
+    """Tells of each request.
+
+    Args:
+        app: What answers.
+        tell: Must not wait.
+    """
+
+    def __init__(self, app: ASGIApp, tell: Callable[[Answered], None]) -> None:
+        self._app = app
+        self._tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and tell."""
+        path = scope["path"]
+        if scope["type"] != "http" or below_root(path, scope.get("root_path", "")) in PATHS:
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        status, request, trace = GONE, _NOBODYS, None
+
+        async def watched(message: Message) -> None:
+            nonlocal status, request, trace
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                request, trace = _known(scope)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if request is _NOBODYS:
+                status = FAILED  # what the server answers
+            raise
+        finally:
+            if request is _NOBODYS:
+                request, trace = _known(scope)
+            self._tell(Answered(scope["method"], path, status, perf_counter() - started, request, trace))
+
+
+_NOBODYS: Final = RequestContext()
+
+
+def _known(scope: Scope) -> tuple[RequestContext, Trace | None]:
+    """Return whose the request is, while that is known: the admission forgets it at its end."""
+    request = CURRENT.get() or RequestContext(headers=scope["headers"])
+    return request, current_trace(request)
