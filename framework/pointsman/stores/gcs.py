@@ -2,8 +2,9 @@
 
 A read is one request: conditional, told by the answer's own headers which generation it carries. So it is right also
 where a server ignores the condition, as the emulator does. Nothing is retried here, no request goes without a timeout,
-and an answer's size and time are bounded before the library sees it. This module alone loads Google's libraries; load
-it by reference.
+and an answer's size and time are bounded before the library sees it. A cold start only reads: reads go through the
+session alone, and Google's storage library is loaded by the first write or listing. This module alone loads Google's
+libraries; load it by reference.
 """
 
 from __future__ import annotations
@@ -11,23 +12,24 @@ from __future__ import annotations
 import io
 import os
 import re
+from base64 import b64encode
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from hashlib import md5
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 import google.auth
+import google_crc32c
 import requests
 import urllib3
-from google.api_core.exceptions import GoogleAPICallError, NotModified
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud import storage  # type: ignore[attr-defined,import-untyped,unused-ignore]
-from google.cloud.storage.exceptions import DataCorruption  # type: ignore[import-untyped] # ships no types
 
 from pointsman.errors import ConfigurationError, PreconditionFailed, StoreError, TooLarge, Unavailable
 from pointsman.stores.answers import http_date, refusal, store_now
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from google.auth.credentials import Credentials
+    from google.cloud import storage  # type: ignore[attr-defined,import-untyped,unused-ignore]
 
     from pointsman.stores.settings import StoreSettings
 
@@ -55,6 +58,8 @@ _FORM = "gs://bucket/prefix"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _EMULATOR = "STORAGE_EMULATOR_HOST"
+_ENDPOINTS = (_EMULATOR, "API_ENDPOINT_OVERRIDE")
+_OK, _NOT_MODIFIED = 200, 304
 _NO_METADATA_READS = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
 _FIELDS = "items(name,generation,timeCreated,size),nextPageToken"
 _MESSAGE = re.compile(rb'"message":\s*"([^"]+)"')
@@ -89,6 +94,7 @@ class GoogleStore:
         self._clock = clock
         self._limiter = anyio.CapacityLimiter(settings.max_threads)
         self._connecting = Lock()
+        self._session: AuthorizedSession | None = None
         self._client: storage.Client | None = None
 
     async def read(self, name: str, *, max_bytes: int, unless: str | None = None) -> Read:
@@ -114,9 +120,9 @@ class GoogleStore:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await anyio.to_thread.run_sync(client.close)
+        session, self._session, self._client = self._session, None, None
+        if session is not None:
+            await anyio.to_thread.run_sync(session.close)
 
     async def _put(self, name: str, body: bytes, expected: int) -> Written:
         work = partial(self._write, name, body, expected)
@@ -126,29 +132,31 @@ class GoogleStore:
 
     def _read(self, name: str, max_bytes: int, unless: str | None, ticket: Ticket) -> Read:
         known = _number(unless)
-        sink = io.BytesIO()
+        unchanged = {} if known is None else {"ifGenerationNotMatch": str(known)}
         with _exchange(_Exchange(ticket, max_bytes, raw=True)) as exchange:
-            blob = self._blob(name, ticket)
-            try:
-                blob.download_to_file(
-                    sink,
-                    raw_download=True,
-                    if_generation_not_match=known,
-                    timeout=self._timeout(),
-                    retry=None,
-                )
-            except NotModified:
-                if known is None:
-                    raise
-                return Read(None, str(known), self._stamp(exchange), self._now(exchange))
+            session = self._connected(ticket)
+            response = session.get(
+                _download_url(session.credentials.universe_domain, self._bucket, self._prefix + name),
+                params={"alt": "media", **unchanged},
+                headers={"Accept-Encoding": "gzip"},
+                timeout=self._timeout(),
+                stream=True,
+            )
+            body: bytes = response.raw.read()
+        if exchange.status == _NOT_MODIFIED and known is not None:
+            return Read(None, str(known), self._stamp(exchange), self._now(exchange))
+        if exchange.status != _OK:
+            raise refusal(exchange.status, ticket.what, reason=exchange.reason, headers=exchange.headers)
+        if not _is_whole(body, exchange.headers.get("x-goog-hash", "")):
+            raise Unavailable(f"{ticket.what.capitalize()}: the body is not what its checksum says.", sent=True)
         generation = exchange.headers.get("x-goog-generation")
         if generation is None:
             raise StoreError(f"Reading {name}: expected the header x-goog-generation, found none.")
-        body = None if generation == unless else sink.getvalue()
-        return Read(body, generation, self._stamp(exchange), self._now(exchange))
+        changed = None if generation == unless else body
+        return Read(changed, generation, self._stamp(exchange), self._now(exchange))
 
     def _write(self, name: str, body: bytes, expected: int, ticket: Ticket) -> Written:
-        with _exchange(_Exchange(ticket, _MAX_JSON_BYTES)) as exchange:
+        with _library(_Exchange(ticket, _MAX_JSON_BYTES)) as exchange:
             blob = self._blob(name, ticket)
             blob.cache_control = "no-store"
             blob.upload_from_string(
@@ -163,8 +171,8 @@ class GoogleStore:
 
     def _list(self, prefix: str, ticket: Ticket) -> Sequence[Entry]:
         limit = self._settings.max_entries
-        with _exchange(_Exchange(ticket, _MAX_JSON_BYTES)):
-            blobs = self._connected(ticket).list_blobs(
+        with _library(_Exchange(ticket, _MAX_JSON_BYTES)):
+            blobs = self._client_of(self._connected(ticket)).list_blobs(
                 self._bucket,
                 prefix=self._prefix + prefix,
                 max_results=limit + 1,
@@ -181,16 +189,30 @@ class GoogleStore:
         return sorted(entries, key=lambda entry: entry.name)
 
     def _blob(self, name: str, ticket: Ticket) -> storage.Blob:
-        return self._connected(ticket).bucket(self._bucket).blob(self._prefix + name)
+        return self._client_of(self._connected(ticket)).bucket(self._bucket).blob(self._prefix + name)
 
-    def _connected(self, ticket: Ticket) -> storage.Client:
-        """Return the client, made at the first use; then pass the point of no return."""
+    def _connected(self, ticket: Ticket) -> AuthorizedSession:
+        """Return the session, made at the first use; then pass the point of no return."""
         with self._connecting:
             ticket.check()
-            if self._client is None:
-                self._client = _connect(self._settings)
+            if self._session is None:
+                self._session = _connect(self._settings)
+            session = self._session
         ticket.commit()
-        return self._client
+        return session
+
+    def _client_of(self, session: AuthorizedSession) -> storage.Client:
+        """Return the library's client, made at the first use.
+
+        It would read the bucket's metadata once in a thread of its own, for the sake of trace attributes.
+        """
+        with self._connecting:
+            if self._client is None:
+                os.environ.setdefault(_NO_METADATA_READS, "1")
+                from google.cloud import storage  # type: ignore[attr-defined,unused-ignore] # ships no types
+
+                self._client = storage.Client(project=None, credentials=session.credentials, _http=session)
+            return self._client
 
     def _timeout(self) -> tuple[float, float]:
         return self._settings.connect_timeout_s, self._settings.timeout_s
@@ -209,12 +231,8 @@ def _number(generation: str | None) -> int | None:
     return int(generation) or None
 
 
-def _connect(settings: StoreSettings) -> storage.Client:
-    """Find the credentials and make a client whose answers all go through `_take_in`.
-
-    The library would read the bucket's metadata once in a thread of its own, for the sake of trace attributes.
-    """
-    os.environ.setdefault(_NO_METADATA_READS, "1")
+def _connect(settings: StoreSettings) -> AuthorizedSession:
+    """Find the credentials and make a session whose answers all go through `_take_in`."""
     credentials: Credentials
     if os.environ.get(_EMULATOR):
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # the library's
@@ -224,7 +242,26 @@ def _connect(settings: StoreSettings) -> storage.Client:
     session.configure_mtls_channel()  # type: ignore[no-untyped-call] # ditto
     session.max_redirects = 0
     session.hooks["response"].append(_take_in)
-    return storage.Client(project=None, credentials=credentials, _http=session)
+    return session
+
+
+def _download_url(universe: str, bucket: str, name: str) -> str:
+    """Return where an object's content is read, the JSON API's way; the host is the one that the library would ask.
+
+    Source: Cloud Storage, JSON API, Objects: get, ``alt=media``.
+    """
+    host = next((url for variable in _ENDPOINTS if (url := os.environ.get(variable))), f"https://storage.{universe}")
+    return f"{host}/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
+
+
+def _is_whole(body: bytes, said: str) -> bool:
+    """Whether a body is what ``x-goog-hash`` says of it, as it is stored; nothing said is nothing to hold it to."""
+    sums = dict(part.strip().partition("=")[::2] for part in said.split(","))
+    if "crc32c" in sums:
+        return b64encode(google_crc32c.value(body).to_bytes(4, "big")).decode() == sums["crc32c"]
+    if "md5" in sums:
+        return b64encode(md5(body, usedforsecurity=False).digest()).decode() == sums["md5"]
+    return True
 
 
 class _Exchange:
@@ -288,13 +325,11 @@ def _said(body: bytes) -> str:
 
 @contextmanager
 def _exchange(exchange: _Exchange) -> Iterator[_Exchange]:
-    """Make an exchange this thread's current one, and turn Google's errors into ours."""
+    """Make an exchange this thread's current one, and turn errors of session and credentials into ours."""
     what = exchange.ticket.what
     token = _EXCHANGE.set(exchange)
     try:
         yield exchange
-    except GoogleAPICallError as exc:
-        raise refusal(int(exc.code or 0), what, reason=exchange.reason, headers=exchange.headers) from exc
     except GoogleAuthError as exc:
         if exchange.status == 401:  # the token was refused, and there is no other
             raise refusal(401, what, reason=exchange.reason) from exc
@@ -303,11 +338,24 @@ def _exchange(exchange: _Exchange) -> Iterator[_Exchange]:
             sent=False,
             hint="On Cloud Run give the service a service account; elsewhere: gcloud auth application-default login",
         ) from exc
-    except (requests.RequestException, urllib3.exceptions.HTTPError, DataCorruption, ConnectionError) as exc:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as exc:
         text = f"{what.capitalize()}: no whole answer, {type(exc).__name__}."
         raise Unavailable(text, sent=not _never_connected(exc)) from exc
     finally:
         _EXCHANGE.reset(token)
+
+
+@contextmanager
+def _library(exchange: _Exchange) -> Iterator[_Exchange]:
+    """Make an exchange of Google's library this thread's current one, and turn its errors into ours, too."""
+    from google.api_core.exceptions import GoogleAPICallError
+
+    with _exchange(exchange):
+        try:
+            yield exchange
+        except GoogleAPICallError as exc:
+            status = int(exc.code or 0)
+            raise refusal(status, exchange.ticket.what, reason=exchange.reason, headers=exchange.headers) from exc
 
 
 def _never_connected(error: Exception) -> bool:

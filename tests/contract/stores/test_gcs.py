@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from datetime import UTC, datetime
 from hashlib import md5
 from pathlib import Path
@@ -220,6 +221,40 @@ async def test_without_credentials_nothing_was_sent(tmp_path: Path, monkeypatch:
     await store.aclose()
 
 
+async def test_what_only_reads_never_loads_the_library(
+    store: GoogleStore, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.store("fleet/head", b"one")
+    monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
+    monkeypatch.delattr("google.cloud.storage", raising=False)
+    assert (await store.read("head", max_bytes=MAX)).body == b"one"
+    with pytest.raises(ImportError):
+        await store.list("")
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ("crc32c=KpSy6Q==", True),
+        ("crc32c=AAAAAA==", False),
+        ("crc32c=AAAAAA==, md5=+XxbYNKVkOtLkqJDLDuCxQ==", False),
+        ("md5=AAAAAAAAAAAAAAAAAAAAAA==", False),
+        ("sha1=new", True),
+        ("", True),
+    ],
+)
+async def test_a_body_is_held_against_every_checksum_that_is_known(
+    store: GoogleStore, bucket: FakeBucket, said: str, whole: bool
+) -> None:
+    bucket.faults.append(status(200, b"one", x_goog_generation="7", **({"x_goog_hash": said} if said else {})))
+    if whole:
+        assert (await store.read("head", max_bytes=MAX)).body == b"one"
+    else:
+        with pytest.raises(Unavailable) as caught:
+            await store.read("head", max_bytes=MAX)
+        assert caught.value.sent
+
+
 @pytest.fixture
 def account(tmp_path: Path, web: WebFolder, monkeypatch: pytest.MonkeyPatch) -> WebFolder:
     """Be a service account whose tokens come from a server on this machine; the store is told by the endpoint."""
@@ -280,7 +315,7 @@ async def test_a_redirect_is_not_followed(store: GoogleStore, bucket: FakeBucket
 async def test_bytes_that_do_not_match_their_checksum_are_refused(store: GoogleStore, bucket: FakeBucket) -> None:
     wrong = "md5=AAAAAAAAAAAAAAAAAAAAAA==,crc32c=AAAAAA=="
     bucket.faults.append(status(200, b"one", x_goog_generation="7", x_goog_hash=wrong))
-    with pytest.raises(Unavailable, match="DataCorruption"):
+    with pytest.raises(Unavailable, match="not what its checksum says"):
         await store.read("head", max_bytes=MAX)
 
 
