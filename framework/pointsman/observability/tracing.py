@@ -15,7 +15,7 @@ from random import random
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pointsman.errors import MissingExtraError, PointsmanError
-from pointsman.observability.context import parse_traceparent
+from pointsman.observability.context import Trace, parse_traceparent
 
 if TYPE_CHECKING:
     from pointsman.observability.exporting import Exporting
@@ -30,7 +30,7 @@ ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 NAME: Final = "pointsman"
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROBES: Final = "/health/"
-"""Part of the paths that are never recorded."""
+"""In paths that are never recorded."""
 RECORDED: Final[ContextVar[bool]] = ContextVar("pointsman_recorded", default=False)
 """Whether a trace may begin in the work under way: in a request that was let in, and for a span of ours."""
 
@@ -126,19 +126,23 @@ def start_exporting(settings: TracingSettings, *, service: str, environ: Mapping
     return exporting.start(settings, service=service, environ=environ)
 
 
-def is_sampled(scope: Message, sample_ratio: float, draw: Callable[[], float]) -> bool:
-    """Tell whether a request is recorded: as its ``traceparent`` says, else by a draw; probes never are.
+def incoming(scope: Message) -> Trace | None:
+    """Return what a request's ``traceparent`` says, or ``None`` where there is no valid one."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            return parse_traceparent(value.decode("latin-1"))
+    return None
+
+
+def is_sampled(trace: Trace | None, sample_ratio: float, draw: Callable[[], float]) -> bool:
+    """Tell whether a request is recorded: as its ``traceparent`` says, else by a draw.
 
     Args:
+        trace: What it says.
         sample_ratio: The part of the traces that begin here, 0 to 1.
         draw: Returns a number from 0 to below 1.
     """
-    if PROBES in scope["path"]:
-        return False
-    for name, value in scope["headers"]:
-        if name == b"traceparent" and (trace := parse_traceparent(value.decode("latin-1"))) is not None:
-            return trace.sampled
-    return draw() < sample_ratio
+    return draw() < sample_ratio if trace is None else trace.sampled
 
 
 def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], float] = random) -> ASGIApp:
@@ -168,9 +172,29 @@ def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], 
             RECORDED.reset(token)
 
     def gate(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
-        return (recorded if is_sampled(scope, sample_ratio, draw) else app)(scope, receive, send)
+        if PROBES in scope["path"]:
+            return app(scope, receive, send)
+        trace = incoming(scope)
+        if is_sampled(trace, sample_ratio, draw):
+            return recorded(scope, receive, send)
+        return app(scope, receive, send) if trace is None else _followed(app, trace, scope, receive, send)
 
     return gate
+
+
+async def _followed(app: ASGIApp, trace: Trace, scope: Message, receive: Receive, send: Send) -> None:
+    """Serve in a trace that is not recorded, so that outgoing calls hand its header on."""
+    from opentelemetry import context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState, set_span_in_context
+
+    states = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
+    state = TraceState.from_header(states) if states else None
+    parent = SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_state=state)
+    token = context.attach(set_span_in_context(NonRecordingSpan(parent)))
+    try:
+        await app(scope, receive, send)
+    finally:
+        context.detach(token)
 
 
 def _method(scope: Message) -> tuple[str, dict[str, Attribute]]:

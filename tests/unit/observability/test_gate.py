@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
 from pointsman import Candidate, Pointsman
 from pointsman.observability.context import CURRENT, RequestContext, current_trace
-from pointsman.observability.tracing import instrumented, is_sampled
+from pointsman.observability.tracing import incoming, instrumented, is_sampled
 from pointsman.testing import serving
 
 Message = MutableMapping[str, Any]
@@ -73,14 +74,15 @@ def names(spans: InMemorySpanExporter) -> list[str]:
 
 
 async def test_a_request_that_is_not_sampled_never_enters_opentelemetry(spans: InMemorySpanExporter) -> None:
-    seen: list[bool] = []
+    wrapped: list[bool] = []
 
-    async def look(_scope: Message) -> None:
-        seen.append(trace.get_current_span() is trace.INVALID_SPAN)
+    async def app(scope: Message, receive: Any, its_send: Any) -> None:
+        wrapped.append(its_send is not send)
+        assert not trace.get_current_span().is_recording()
 
-    await instrumented(answering(look), 1.0, draw=never)(scope_of(traceparent=UNSAMPLED), receive, send)
-    await instrumented(answering(look), 0.1, draw=lambda: 0.1)(scope_of(), receive, send)
-    assert seen == [True, True]
+    await instrumented(app, 1.0, draw=never)(scope_of(traceparent=UNSAMPLED), receive, send)
+    await instrumented(app, 0.1, draw=lambda: 0.1)(scope_of(), receive, send)
+    assert wrapped == [False, False]
     assert names(spans) == []
 
 
@@ -106,12 +108,13 @@ async def test_a_trace_that_begins_here_is_drawn_once(spans: InMemorySpanExporte
 def test_the_header_decides_where_it_is_valid_and_the_draw_where_not(ratio: float, drawn: float, flags: str) -> None:
     header = f"00-{TRACE_ID}-b7ad6b7169203331-{flags}".encode() if flags else None
     expected = {"00": False, "01": True}.get(flags, drawn < ratio)
-    assert is_sampled(scope_of(traceparent=header), ratio, lambda: drawn) is expected
+    assert is_sampled(incoming(scope_of(traceparent=header)), ratio, lambda: drawn) is expected
 
 
 @pytest.mark.parametrize("path", ["/health/ready", "/below/health/live"])
-def test_probes_are_never_sampled(path: str) -> None:
-    assert not is_sampled(scope_of(path, SAMPLED), 1.0, never)
+async def test_probes_are_never_sampled(spans: InMemorySpanExporter, path: str) -> None:
+    await instrumented(answering(nothing), 1.0, draw=never)(scope_of(path, SAMPLED), receive, send)
+    assert names(spans) == []
 
 
 @pytest.mark.parametrize("block", [call_out, serve_inside])
@@ -162,6 +165,22 @@ async def test_a_request_that_is_not_sampled_keeps_its_trace_in_log_lines(spans:
 
     await instrumented(answering(look), 1.0)(scope_of(traceparent=UNSAMPLED), receive, send)
     assert seen == [TRACE_ID]
+
+
+async def test_a_trace_that_is_not_recorded_is_handed_on_as_it_came(spans: InMemorySpanExporter) -> None:
+    sent: dict[str, str] = {}
+
+    async def hand_on(_scope: Message) -> None:
+        with trace.get_tracer("httpx").start_as_current_span("GET elsewhere", kind=SpanKind.CLIENT):
+            inject(sent)
+
+    scope = scope_of(traceparent=UNSAMPLED)
+    scope["headers"].append((b"tracestate", b"vendor=1"))
+    await instrumented(answering(hand_on), 1.0, draw=never)(scope, receive, send)
+    assert sent["traceparent"].split("-")[1::2] == [TRACE_ID, "00"]
+    assert sent["tracestate"] == "vendor=1"
+    assert names(spans) == []
+    assert trace.get_current_span() is trace.INVALID_SPAN
 
 
 async def test_a_swap_is_recorded_though_nobody_asked_for_it_over_http(
