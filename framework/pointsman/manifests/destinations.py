@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
+
+import msgspec
 
 from pointsman.errors import ConfigurationError, DestinationForbidden
 
@@ -57,8 +58,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(?P<port>[0-9]{1,
 _GRANTED_HOST = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|\*|(?:\*\.)?[a-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}|\*))?", _IGNORE)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """A place that a setting names; a path of this machine has no host, and begins with ``/`` or ``./``."""
 
     scheme: str = ""
@@ -79,8 +79,7 @@ class Destination:
         return f"{self.scheme}{'://' if self.scheme else ''}{host}{f':{self.port}' if self.port else ''}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True):
     """What an image grants: ``[scheme://]host[:port][/path]``, a network, or a path that covers all below it.
 
     Attributes:

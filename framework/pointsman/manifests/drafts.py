@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pointsman.manifests.schema import SPEC_VERSION, Audience, Role, Root
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from pointsman.manifests.schema import RoleName
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(msgspec.Struct, frozen=True):
     """What a root, a manifest and a release begin with; times are aware."""
 
     version: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,16 +31,14 @@ _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """One signature as found: raw bytes, and the key id that it claims (empty: none)."""
 
     signature: bytes
     keyid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """An envelope that was read and not yet believed; ``digest`` is of its bytes as stored."""
 
     payload_type: str

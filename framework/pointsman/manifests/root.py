@@ -6,10 +6,12 @@ chain, skip a link, lower an epoch, or bring a key that proves nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, get_args
+
+import msgspec
+from msgspec.structs import replace
 
 from pointsman.errors import (
     BadSignature,
@@ -35,16 +37,14 @@ MAX_CHAIN: Final = 64
 """Roots fetched in one go; a hint that names a higher one is followed by and by."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoleKeys:
+class RoleKeys(msgspec.Struct, frozen=True):
     """Who may sign one kind of document, and how many of them must."""
 
     keys: tuple[PublicKey, ...]
     threshold: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrustRoot:
+class TrustRoot(msgspec.Struct, frozen=True):
     """A root that is believed.
 
     Attributes:
