@@ -352,7 +352,7 @@ ROWS = (
         1.0,
         _bytecode,
         slow=True,
-        said="never happens: a test does what the buildpack does",
+        said="for information: what the bytecode saves that the buildpack compiles",
     ),
     Row(
         19,

@@ -14,7 +14,7 @@ from tests.bench.harness import NotMeasuredError, Row, Size
 from tests.bench.table import rows
 
 SLACK: Final = 1.75
-NOT_REACHED: Final = {4: 2.5, 17: 2.0}
+NOT_REACHED: Final[dict[float, float]] = {4: 1.2}
 """Place → what it may not exceed until its figure is reached; then its entry goes."""
 
 
