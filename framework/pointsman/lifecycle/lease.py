@@ -35,7 +35,7 @@ class Lease:
     def __init__(self, manager: LifecycleManager, given: Mapping[str, Any] | None = None) -> None:
         self._manager = manager
         self.epoch: Epoch = manager.epochs.pin()
-        self._given = given
+        self._given: Any = given
         self._shelf: Shelf = NO_BUNDLES
         self._bundles: tuple[Bundle, ...] = ()
         self._single: _Single | None = None
@@ -49,8 +49,11 @@ class Lease:
 
     def at_once(self, asking: Hashable) -> Mapping[str, object] | None:
         """Return what is bundled for this question, held until `close`; ``None``: it must be taken one by one."""
-        bundle = self._shelf.get(asking)
-        if bundle is None or bundle.over:
+        try:
+            bundle = self._shelf[asking]
+        except KeyError:
+            return None
+        if bundle.over:
             return None
         held = self._bundles
         if not held:

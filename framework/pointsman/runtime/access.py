@@ -57,7 +57,7 @@ class Components(Lease):
         vouched: Whether something vouches for the tenant's id; components marked ``isolated`` demand it.
     """
 
-    __slots__ = ("_connection", "_runtime", "_tenant_id", "refusal", "snapshot", "subject", "vouched")
+    __slots__ = ("_runtime", "_tenant_id", "refusal", "snapshot", "subject", "vouched")
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Components(Lease):
         self._manager = manager
         self.epoch = epoch = manager.epochs.current
         epoch.pins += 1
-        self._given = None
+        self._given = connection
         self._bundles = ()
         self._single = None
         if snapshot.guarded or subject is not None:
@@ -87,7 +87,6 @@ class Components(Lease):
             self._shelf = epoch.shelves.get(tenant, NO_BUNDLES)
         self._runtime = runtime
         self._tenant_id = tenant
-        self._connection = connection
         self.subject = subject
         self.vouched = vouched
         self.refusal: PointsmanError | None = None
@@ -113,7 +112,7 @@ class Components(Lease):
     @property
     def given(self) -> Mapping[str, Any]:
         """What the factories of ``request`` components may ask for."""
-        return {"connection": self._connection() if self._connection is not None else None, "components": self}
+        return {"connection": self._given() if self._given is not None else None, "components": self}
 
     @overload
     async def get(

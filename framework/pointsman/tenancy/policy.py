@@ -204,7 +204,10 @@ class Tenancy:
             return self._nobody
         if (edition := self._tenants.edition()) is not self._known_of:
             self._known, self._known_of = {}, edition
-        return self._known.get(found) or self._recognised(found)
+        try:
+            return self._known[found]
+        except KeyError:
+            return self._recognised(found)
 
     def _recognised(self, value: bytes) -> Asker | None:
         try:
