@@ -23,9 +23,9 @@ def environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(Path(pointsman.__file__).parents[1]), "NO_COLOR": "1", **variables}
 
 
-def command(*words: str) -> list[str]:
-    """Return the words that start the shell."""
-    return [sys.executable, "-m", "pointsman.cli", *words]
+def command(*words: str, module: str = "pointsman.cli") -> list[str]:
+    """Return the words that start the shell, or another module of it."""
+    return [sys.executable, "-m", module, *words]
 
 
 def run(*words: str, folder: Path = CHECKOUT, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -42,10 +42,12 @@ def run(*words: str, folder: Path = CHECKOUT, **variables: str) -> subprocess.Co
 
 
 @contextmanager
-def running(*words: str, folder: Path = CHECKOUT, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    *words: str, folder: Path = CHECKOUT, module: str = "pointsman.cli", **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """Run a command that serves; killed at the end if it has not ended by then."""
     process = subprocess.Popen(
-        command(*words),
+        command(*words, module=module),
         cwd=folder,
         env=environment(**variables),
         stdout=subprocess.PIPE,

@@ -6,15 +6,13 @@ import json
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.scenarios.shell import PATIENCE_S, ended, environment
+from tests.scenarios.shell import PATIENCE_S, ended, running
 
 SERVICE = """
 import gc
@@ -39,22 +37,8 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-@contextmanager
-def serving(folder: Path, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pointsman.cli.run", *words],
-        cwd=folder,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def serving(folder: Path, *words: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running(*words, folder=folder, module="pointsman.cli.run", **variables)
 
 
 def answered(process: subprocess.Popen[str], port: int, path: str) -> httpx.Response:

@@ -9,14 +9,11 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pointsman.errors import ConfigurationError
 from pointsman.runtime.runtime import Runtime
 from pointsman.web.application import Pointsman
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT: Final = "app.main:app"
 

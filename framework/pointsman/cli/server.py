@@ -16,13 +16,12 @@ import anyio
 import httpx
 import uvicorn
 
+from pointsman.cli.run import GRACE_S
 from pointsman.errors import ConfigurationError, NoCatalog, PointsmanError
 
 if TYPE_CHECKING:
     from pointsman.web.application import Pointsman
 
-GRACE_S: Final = 7
-"""Cloud Run kills ten seconds after SIGTERM; the rest is for the application's own end."""
 READY_S: Final = 30.0
 """How long a service may take to be ready."""
 _LOOK_EVERY_S: Final = 0.05
