@@ -166,7 +166,7 @@ class SecretManager:
         self.let_go.set()
         server.stop(None).wait()
 
-    def secrets(self, *, timeout_s: float = 5.0) -> AbstractAsyncContextManager[GcpSecrets]:
+    def secrets(self, *, timeout_s: float = 20.0) -> AbstractAsyncContextManager[GcpSecrets]:
         """Return the provider as the engine makes it, but for a channel without TLS."""
         return gcp_secrets(GcpSecretsSettings(project="test", timeout_s=timeout_s), self._connect)
 
