@@ -17,6 +17,7 @@ from pointsman.runtime.runtime import Runtime
 from pointsman.runtime.settings import Settings
 from pointsman.tenancy.policy import Tenancy
 from pointsman.tenancy.settings import TenancySettings
+from pointsman.web.assembly import Declared
 from tests.bench.harness import Figures, NotMeasuredError, Row, Samples, Size
 
 Subject = Callable[[], Awaitable[float]]
@@ -49,20 +50,6 @@ def runtime_of() -> Runtime:
 def asked_of() -> Asked:
     """Return what a handler with three components asks for."""
     return Asked([(key, Use("service", key), False) for key in PARTS])
-
-
-class _Declared:
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def known_tenant(self, tenant_id: str, /) -> bool:
-        return self._runtime.snapshot.catalog.knows(tenant_id)
-
-    def declares_tenants(self) -> bool:
-        return self._runtime.snapshot.catalog.declares_tenants
-
-    def edition(self) -> object:
-        return self._runtime.points.snapshot.catalog
 
 
 async def interleaved(size: Size, subjects: dict[str, Subject]) -> Samples:
@@ -104,7 +91,7 @@ async def _one_request(size: Size) -> Figures:
     if not peers:
         raise NotMeasuredError("none of wireup, dishka and svcs is installed")
     async with runtime_of() as runtime:
-        tenancy, asked = Tenancy(TenancySettings(), tenants=_Declared(runtime)), asked_of()
+        tenancy, asked = Tenancy(TenancySettings(), tenants=Declared(runtime)), asked_of()
 
         async def once() -> None:
             asker = tenancy.at_once(SCOPE)

@@ -101,8 +101,7 @@ class Assembly:
             return False
         if self.fleet is not None and self.fleet.looks_first():
             return False
-        if self.state:
-            scope["state"] = {**self.state, **scope.get("state", {})}
+        self._fill_state(scope)
         return True
 
     async def prompt(self) -> None:
@@ -129,6 +128,9 @@ class Assembly:
         await self.prompt()
         if self.runtime.state == "stopping" or not self.runtime.intake.catalog_stands:
             raise NoCatalog("There is no catalog to serve from.")
+        self._fill_state(scope)
+
+    def _fill_state(self, scope: Scope) -> None:
         if self.state:
             scope["state"] = {**self.state, **scope.get("state", {})}
 
@@ -172,7 +174,7 @@ class Assembly:
             self.runtime.require([(Use(IDENTITY, provider=settings.identity), "tenancy.identity")])
         return Tenancy(
             settings,
-            tenants=_Declared(self.runtime),
+            tenants=Declared(self.runtime),
             verify=_verifier(self.runtime, settings.identity) if settings.identity else None,
             connection=HTTPConnection,
             audit=self._audit,
@@ -187,19 +189,22 @@ def _is_taken(operators: Operators | None, path: str) -> bool:
     return path in PATHS or (operators is not None and is_below(path, operators.prefix))
 
 
-class _Declared:
+class Declared:
     """The tenants of the catalog in force."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def known_tenant(self, tenant_id: str, /) -> bool:
+        """Return whether a source declares the tenant."""
         return self._runtime.snapshot.catalog.knows(tenant_id)
 
     def declares_tenants(self) -> bool:
+        """Return whether any source declares a tenant."""
         return self._runtime.snapshot.catalog.declares_tenants
 
     def edition(self) -> object:
+        """Return the catalog, which is another one whenever other tenants may be declared."""
         return self._runtime.points.snapshot.catalog
 
 

@@ -104,8 +104,11 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        served = self._found(scope)
-        app = served.endpoint if served is not None else self._behind_all(scope)
+        served: Served | None = None
+        app: ASGIApp | None = None
+        if scope["type"] == "http" and not scope.get("root_path"):
+            served = self._found(scope)
+            app = served.endpoint if served is not None else self._behind_all(scope["path"])
         its = self._entered(scope, receive, send) if app is not None else None
         if app is None or its is None:
             await self._app(scope, receive, send)
@@ -130,11 +133,9 @@ class Express:
             its.close()
             CURRENT.reset(token)
 
-    def _behind_all(self, scope: Scope) -> ASGIApp | None:
+    def _behind_all(self, path: str) -> ASGIApp | None:
         """Return the application behind, where no route of ours serves and nothing else may."""
-        if self._behind is None or scope["type"] != "http" or scope.get("root_path") or self._is_taken(scope["path"]):
-            return None
-        return self._behind
+        return None if self._behind is None or self._is_taken(path) else self._behind
 
     def _label_of(self, label: str) -> tuple[bytes, bytes]:
         """Return the header that tells what decides; made once while the same decides."""
@@ -144,8 +145,6 @@ class Express:
 
     def _found(self, scope: Scope) -> Served | None:
         """Return what serves, with the path's parameters in the scope; ``None`` where only the long way can tell."""
-        if scope["type"] != "http" or scope.get("root_path"):
-            return None
         path, method = scope["path"], scope["method"]
         methods = self._exact.get(path)
         if methods is not None and (served := methods.get(method)) is not None:
