@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 
-from pointsman.control.clocks import StoreClock, SystemClock
 from pointsman.control.founding import adopt_head
-from pointsman.control.pacing import Limits
-from pointsman.control.ports import Ground
 from pointsman.control.publishing import Publisher
 from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
@@ -18,7 +14,8 @@ from pointsman.control.sealing import Seal
 from pointsman.manifests.root import load_root
 from pointsman.manifests.schema import Audience, Manifest, TenantEntry
 from pointsman.manifests.trust import establish_trust
-from pointsman.stores.store import Store, open_store
+from pointsman.stores.store import open_store
+from tests.fleet.ground import ground_on
 from tests.forge import Forge
 
 AUDIENCE = Audience("bench", "test")
@@ -58,20 +55,7 @@ async def _found(folder: Path, url: str) -> str:
     trust = establish_trust(load_root(root), AUDIENCE, {})
     publisher = Publisher(store, trust, lambda: datetime.now(UTC))
     await publisher.publish(forge.sealed(release), manifests=[envelope])
-    ground = _ground_on(store)
+    ground = ground_on(store)
     await adopt_head(ground, Reader(ground, Roots(trust, store)), Seal(forge.holders["control"][0]))
     await store.aclose()
     return f"service: bench\nenvironment: test\ncontrol: {{store: '{url}'}}\ntrust: {{root: '{path}'}}\n"
-
-
-def _ground_on(store: Store) -> Ground:
-    clock = SystemClock()
-    return Ground(
-        heads=store,
-        releases=store,
-        clock=clock,
-        time=StoreClock(clock),
-        random=Random(1),
-        limits=Limits(10.0, 60.0, 60.0),
-        report=lambda _event, **_fields: None,
-    )

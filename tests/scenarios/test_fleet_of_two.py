@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from random import Random
 
 import httpx
 import pytest
@@ -14,10 +13,8 @@ import pytest
 from handlers import notes, summarizers
 from handlers.summarizers import SUMMARIZER
 from pointsman import Pointsman
-from pointsman.control.clocks import StoreClock, SystemClock
 from pointsman.control.commands import Command
 from pointsman.control.founding import adopt_head
-from pointsman.control.ports import Ground
 from pointsman.control.publishing import Publisher
 from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
@@ -28,8 +25,9 @@ from pointsman.manifests.root import load_root
 from pointsman.manifests.schema import Audience, CandidateEntry, Manifest, Release, TenantEntry
 from pointsman.manifests.trust import Trust, establish_trust
 from pointsman.runtime.settings import Settings
-from pointsman.stores.store import Store, open_store
+from pointsman.stores.store import open_store
 from pointsman.testing import serving
+from tests.fleet.ground import ground_on
 from tests.forge import Forge
 
 AUDIENCE = Audience("notebook", "test")
@@ -113,21 +111,6 @@ class Publishing:
             admin={"authenticators": [{"token_sha256": sha256(TOKEN.encode()).hexdigest(), "name": "ops"}]},
         )
         return Pointsman(settings, include=[notes, summarizers])
-
-
-def ground_on(store: Store) -> Ground:
-    from pointsman.control.pacing import Limits
-
-    clock = SystemClock()
-    return Ground(
-        heads=store,
-        releases=store,
-        clock=clock,
-        time=StoreClock(clock),
-        random=Random(1),
-        limits=Limits(10.0, 60.0, 60.0),
-        report=lambda _event, **_fields: None,
-    )
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
-from random import Random
 from typing import Any
 
 import anyio
@@ -12,10 +11,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from pointsman.control import reading
-from pointsman.control.clocks import StoreClock, SystemClock
 from pointsman.control.effective import LARGE_BYTES, Choice, Manifests
-from pointsman.control.pacing import Limits
-from pointsman.control.ports import Ground
 from pointsman.control.publishing import Publisher
 from pointsman.control.reading import FoundRelease, Reader
 from pointsman.control.roots import Roots
@@ -24,6 +20,7 @@ from pointsman.manifests.schema import CandidateEntry, Manifest
 from pointsman.manifests.verification import Verified
 from pointsman.runtime.inputs import ManifestInput
 from pointsman.stores.memory import MemoryStore
+from tests.fleet.ground import ground_on
 from tests.forge import NOW, Forge
 
 FORGE = Forge()
@@ -35,16 +32,6 @@ def now() -> datetime:
 
 def entry(number: int) -> CandidateEntry:
     return CandidateEntry(domain="adapter", key=f"cache-{number}", provider="own", factory="acme.cache:Own")
-
-
-def ground_on(store: MemoryStore) -> Ground:
-    clock = SystemClock()
-    time = StoreClock(clock)
-    time.observe(NOW)
-    return Ground(
-        heads=store, releases=store, clock=clock, time=time, random=Random(1),
-        limits=Limits(10.0, 60.0, 60.0), report=lambda _event, **_fields: None,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -68,7 +55,7 @@ async def test_the_loop_turns_while_a_large_manifest_is_judged(store: MemoryStor
             contribution_of(manifest, {}), manifest.version, verified.envelope_digest, manifest.expires
         )
 
-    ground = ground_on(store)
+    ground = ground_on(store, now=NOW)
     place = await Reader(ground, Roots(FORGE.trust, store)).release()
     assert isinstance(place, FoundRelease)
     chosen = place.release.document.approved[0]
@@ -86,7 +73,7 @@ async def test_the_loop_turns_while_a_large_manifest_is_judged(store: MemoryStor
 
 
 async def test_a_refresh_with_nothing_new_decodes_nothing(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    ground = ground_on(store)
+    ground = ground_on(store, now=NOW)
     reader = Reader(ground, Roots(FORGE.trust, store))
     await store.create(reading.HEAD, FORGE.head(signed_at=NOW))
     decoded: list[str] = []
