@@ -100,9 +100,7 @@ class Settings:
         """Return settings from compiled files, where every value in them is plainly right; else None."""
         if (files := compiled_files(asked)) is None:
             return None
-        read = read_sources(asked, files)
-        variables, below = read.layers
-        sources = read.merged(read.tree.over(variables).over(below).values, variables.over(below))
+        sources = read_sources(asked, files).folded()
         try:
             settings = accept(cls, cls._own(sources))
             for name, model in sources.models.items():

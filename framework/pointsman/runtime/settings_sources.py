@@ -52,15 +52,15 @@ class Sources:
     folder: FilePath | None = None
     plain: bool = False
 
-    def merged(self, values: Mapping[str, Any], below: Tree | None = None) -> Sources:
-        """Return what was said as one tree, of the values that were merged.
+    def folded(self) -> Sources:
+        """Return what was said as one tree: each layer is laid under all above it, as pydantic-settings does."""
+        tree = self.tree
+        for layer in self.layers:
+            tree = tree.over(layer)
+        return replace(self, tree=tree, layers=())
 
-        Args:
-            values: All of them.
-            below: The layers as one tree, where pydantic-settings did not tell `origins` of them.
-        """
-        if below is not None:
-            self.origins.update(below.shown_under(self.tree.values))
+    def merged(self, values: Mapping[str, Any]) -> Sources:
+        """Return what was said as one tree, of the values that pydantic-settings merged while it told `origins`."""
         return replace(self, tree=Tree(values, {**self.tree.origins, **self.origins}), layers=(), origins={})
 
     def expanded(self, name: str, keep: Callable[[Path], bool]) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pointsman.control.settings import ControlSettings
@@ -96,7 +96,12 @@ def _meaning(folder: Path, environ: Mapping[str, str], arguments: Mapping[str, A
     return settings, sections, _told(settings.contribution)
 
 
+SELECTED, GRANTED = SAYINGS["adapters"][:2]
+
+
 @given(_some(SAYINGS), _some(ENVIRON), _some(SAYINGS))
+@example({"adapters": GRANTED}, {"POINTSMAN_ADAPTERS__PROVIDER_SETTINGS": "[1]"}, {"adapters": GRANTED})
+@example({"adapters": GRANTED}, {"POINTSMAN_ADAPTERS__PROVIDER_SETTINGS": "[1]"}, {"adapters": SELECTED})
 def test_compiled_settings_mean_what_the_files_mean(
     folder: Path, said: dict[str, Any], environ: dict[str, str], arguments: dict[str, Any]
 ) -> None:

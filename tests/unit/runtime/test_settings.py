@@ -173,8 +173,7 @@ def test_pydantic_settings_lays_sources_over_one_another_as_trees_do(
     environ = {"POINTSMAN_FREE": json.dumps(env)}
     settings = Settings.load(free, sections={"free": Free}, environ=environ, free=argument)
     read = read_sources(Asked(free, environ, {"free": argument}, frozenset({"free"}), {}))
-    variables, files = read.layers
-    assert settings._sources.tree == read.tree.over(variables).over(files)
+    assert settings._sources.tree == read.folded().tree
 
 
 paths = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3).map(lambda parts: ("adapters", *parts))
