@@ -2,6 +2,7 @@
 
 Beside the files, in ``settings/.compiled.json``, lie their values and the line of each, under a digest of the files,
 the library versions and itself. Blanks stay blanks, so it holds no more than the files do, and is trusted as they are.
+Where the folder lies and which Python read it is not in it: a developer's is as good as the image's own.
 Whatever is wrong with it, nothing fails: the files are read. Never holds what the environment said.
 """
 
@@ -11,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -113,7 +113,7 @@ def _files(folder: FilePath) -> Iterator[bytes]:
 
 def _versions() -> Iterator[bytes]:
     """Yield the versions of all that reads settings; `importlib.metadata` alone would cost more than the rest."""
-    yield f"1 {__version__} {platform.python_version()}".encode()
+    yield f"1 {__version__}".encode()
     listed: dict[FilePath, list[str]] = {}
     for module, distribution in _LIBRARIES.items():
         spec = find_spec(module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from pointsman.manifests.settings import TrustSettings
 from pointsman.runtime import compiled
 from pointsman.runtime.settings import Settings
 from pointsman.runtime.settings_full import compile_settings
+from pointsman.runtime.settings_sources import Asked
 from pointsman.stores.settings import StoreSettings
 from pointsman.tenancy.settings import TenancySettings
 from pointsman.web.admin.settings import AdminSettings
@@ -163,6 +165,17 @@ def test_another_version_of_a_library_counts(write: Write, monkeypatch: pytest.M
     compile_settings(folder := write(app="service: shop"))
     monkeypatch.setattr(compiled, "__version__", "0.0.0")
     assert not Settings.load(folder, environ={})._sources.plain
+
+
+def test_another_python_and_another_place_do_not_count(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_settings(folder := write(app="service: shop\nlogging: {level: LOUD}"))
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.1")
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    read = compiled.compiled_files(Asked(elsewhere, {}, {}, frozenset({"service", "logging"}), {}))
+    assert read is not None
+    assert read.where(("logging", "level")) == f"{elsewhere / 'app.yml'}:2: logging.level"
 
 
 def test_nothing_of_the_environment_is_in_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
