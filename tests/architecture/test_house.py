@@ -19,8 +19,8 @@ ONE_TREE = PACKAGE / "errors.py"  # a class a line or two: one idea, however man
 MAX_FUNCTION_LINES = 50
 NO_MODULE_NAMES = frozenset({"utils", "helpers", "common", "manager_base", "misc", "base"})
 TOP_LEVEL = {
-    *(".ci", ".gitignore", ".python-version", "CHANGELOG.md", "LICENSE", "Procfile", "README.md", "app", "deploy"),
-    *("docs", "framework", "handlers", "pyproject.toml", "requirements.txt", "settings", "tests"),
+    *(".ci", ".gcloudignore", ".gitignore", ".python-version", "CHANGELOG.md", "LICENSE", "Procfile", "README.md"),
+    *("app", "deploy", "docs", "framework", "handlers", "pyproject.toml", "requirements.txt", "settings", "tests"),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from pointsman.cli.run import GRACE_S
+from tests.scenarios.image import cloned, uploaded
 
 HOUSE = Path(__file__).parents[2]
 
@@ -34,3 +35,13 @@ def test_what_the_buildpack_installs_is_pinned_and_names_no_host() -> None:
     assert wanted[-1] == "."
     assert all(re.match(r"[a-z0-9-]+==[0-9]", line) for line in wanted[:-1])
     assert not [line for line in lines if "://" in line or "--index" in line]
+
+
+def test_what_git_ignores_is_not_uploaded_but_for_the_compiled_settings(tmp_path: Path) -> None:
+    source = cloned(tmp_path / "source")
+    kept = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
+    strays = ["app/.compiled.json", "app/__pycache__/main.pyc", ".venv/bin/python", "state/notes.db", "uv.lock"]
+    for name in (*strays, "settings/.compiled.json"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    assert uploaded(source) == kept - {".gcloudignore", ".gitignore"} | {"settings/.compiled.json"}
