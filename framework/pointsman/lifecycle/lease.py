@@ -125,6 +125,7 @@ class Lease:
         if self._shelf is ENDED:
             return
         self._shelf = ENDED
+        self._given = None  # it leads back to the connection, whose scope holds these components
         for bundle in self._bundles:
             bundle.leases -= 1
             if bundle.told:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Annotated, Any
 
 import pytest
@@ -249,6 +251,27 @@ async def test_what_is_plain_never_takes_the_long_way(applications: list[Pointsm
             scope = asgi.http(path, headers={"x-tenant-id": "mallory"})
             with pytest.raises(AssertionError):
                 await asgi.played(app, scope)
+
+
+class Mark:
+    """Something in a scope that can be watched."""
+
+
+@pytest.mark.parametrize("path", ["/hello", "/behind", "/health/live", "/missing"])
+async def test_a_request_leaves_nothing_to_the_garbage_collector(applications: list[Pointsman], path: str) -> None:
+    app = applications[0]
+    async with started(app):
+        headers = {"x-tenant-id": "acme", "host": "x"}
+        await asgi.played(app, asgi.http(path, headers=headers))  # the first one makes the instances
+        gc.disable()
+        try:
+            mark = Mark()
+            watched = weakref.ref(mark)
+            await asgi.played(app, asgi.http(path, headers=headers, mark=mark))
+            del mark
+            assert watched() is None
+        finally:
+            gc.enable()
 
 
 def test_a_route_after_one_of_the_users_own_waits_for_it() -> None:
