@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -23,6 +23,7 @@ from typing import (
 )
 
 from pointsman.errors import ConfigurationError
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -78,7 +79,7 @@ class Component(NamedTuple, Generic[T]):
         return f"{self.domain}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constraints:
     """What must hold for a candidate to be eligible; an empty field constrains nothing.
 
@@ -118,7 +119,7 @@ class CandidateOptions(TypedDict, total=False):
     metadata: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """The registration of one provider for one component.
 
@@ -229,7 +230,7 @@ class Use:
         return self.component, self.provider, self.requires
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tenant:
     """Who asks. ``labels`` come from settings or the manifest."""
 

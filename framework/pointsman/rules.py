@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -27,6 +27,8 @@ from typing import (
     get_type_hints,
 )
 
+from pointsman.values import frozen
+
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -41,7 +43,7 @@ class Doubtful(Exception):
     """A value is not plainly right; it may still be, in another spelling."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """Bounds of a number, or the pattern of a text; what is None does not bind."""
 
@@ -74,7 +76,7 @@ class Bounds:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class After:
     """A rule in code, asked when the type is right; it returns the value, or raises ValueError."""
 
@@ -98,7 +100,7 @@ class After:
             raise Doubtful from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Empty:
     """What is written without anything in it counts as the empty value."""
 
@@ -184,10 +186,15 @@ def _first(kinds: tuple[Any, ...], value: Any) -> Any:
 def _dataclass(kind: Any, value: Any) -> Any:
     if getattr(kind, "__pydantic_config__", None) != FORBID:
         return _doubt()  # its owner reads otherwise
+    if value == {}:
+        return _made(kind, {})  # most sections of most services, and looking at their types takes longest
     kinds, required = _fields(kind)
     if not isinstance(value, dict) or not value.keys() <= kinds.keys() or not required <= value.keys():
         return _doubt()
-    given = {name: _accept(kinds[name], one) for name, one in value.items()}
+    return _made(kind, {name: _accept(kinds[name], one) for name, one in value.items()})
+
+
+def _made(kind: Any, given: Mapping[str, Any]) -> Any:
     try:
         return kind(**given)
     except (TypeError, ValueError) as error:

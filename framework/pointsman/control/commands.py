@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import ValidationError, convert
@@ -19,6 +18,7 @@ from pointsman.declarations import Component
 from pointsman.errors import InputError
 from pointsman.manifests.schema import Choice, ComponentName
 from pointsman.resolution.selection import Selection, Split
+from pointsman.values import frozen
 
 Kind: TypeAlias = Literal["use", "split", "pause", "drain", "gate"]
 """``gate`` exists only as a clear: it takes away the pause and the drain of exactly its key."""
@@ -50,7 +50,7 @@ _JOINERS = "\u200c\u200d"
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Command:
     """One command of one operator.
 
@@ -126,7 +126,7 @@ class Command:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """What a command makes of one key.
 
@@ -143,7 +143,7 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """What came of a command.
 

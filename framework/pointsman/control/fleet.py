@@ -6,7 +6,7 @@ runs in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from pointsman.control.adoption import Adoption
@@ -22,6 +22,7 @@ from pointsman.control.roots import Roots
 from pointsman.control.sealing import Seal
 from pointsman.control.writing import Writer
 from pointsman.errors import StoreError
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pointsman.manifests.trust import Trust
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Belief:
     """Who this replica is, and what it believes.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pointsman.control.pacing import Limits
 from pointsman.rules import FORBID, Bounds
+from pointsman.values import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class ControlSettings:
     """Where the head and the releases lie, and the ages that matter.
 

@@ -7,10 +7,12 @@ the tenant where it matters, and the identities of all that it stands on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component, Factory, Lifetime, Tenant
@@ -39,7 +41,7 @@ def recipe_of(candidate: Candidate, lifetime: Lifetime) -> Recipe:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What makes two instances the same.
 

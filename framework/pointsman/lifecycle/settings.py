@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Annotated, ClassVar, TypeAlias
 
 from pointsman.lifecycle.limits import Limits
 from pointsman.rules import FORBID, Bounds
+from pointsman.values import frozen
 
 Seconds: TypeAlias = Annotated[float, Bounds(gt=0, le=86_400, allow_inf_nan=False)]
 Number: TypeAlias = Annotated[int, Bounds(ge=1, le=10_000_000)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class LifecycleSettings:
     """Bounds on instances; all times in seconds."""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.identity import Identity
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 LifeState: TypeAlias = Literal["unknown", "activating", "ready", "failed", "draining"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """The life of one identity.
 

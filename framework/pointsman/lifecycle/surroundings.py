@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from time import monotonic
 
 from pointsman.resolution.template import SecretSource
+from pointsman.values import frozen
 
 
 def _later(delay_s: float, call: Callable[..., object], *given: object) -> None:
     asyncio.get_running_loop().call_later(delay_s, call, *given)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """The world around instances.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 import msgspec
@@ -32,6 +32,7 @@ from pointsman.manifests.schema import CandidateEntry, Manifest, Values
 from pointsman.manifests.sheet import CHUNK, PlainEntry
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.template import Kind, Path, parse_template, walk
+from pointsman.values import frozen
 
 IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 """Components that say where secrets come from and who is believed: no manifest registers, selects or sets them."""
@@ -46,7 +47,7 @@ _NO_IMAGE: Final = Layered()
 Patterns: TypeAlias = tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gate:
     """What this image lets a manifest do; by default the shipped adapters, and nothing outside of the process.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 import nacl.bindings
@@ -18,6 +18,7 @@ from nacl.signing import SigningKey as _Signer
 from nacl.signing import VerifyKey
 
 from pointsman.errors import ConfigurationError
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ def keyid_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublicKey:
     """A public key that was looked at, 32 raw bytes.
 
@@ -77,7 +78,7 @@ class PublicKey:
         return self.raw.hex()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningKey:
     """A key pair. Whoever holds ``seed`` signs in its name.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
+
+from pointsman.values import frozen
 
 DAY_S: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Caps and tolerances; all are positive.
 

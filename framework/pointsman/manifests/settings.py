@@ -7,7 +7,7 @@ From the image only: no manifest and no command changes it. The environment may 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from pointsman.manifests.factories import SHIPPED, parse_factory_pattern
 from pointsman.manifests.limits import DEFAULT_LIMITS, Limits
 from pointsman.resolution.reference import is_gated_form
 from pointsman.rules import FORBID, After, Bounds
+from pointsman.values import frozen
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ SecretGrant = Annotated[str, Bounds(pattern=r"^(?:[A-Za-z0-9_.-]+=)?[A-Za-z0-9_.
 Destinations = Annotated[tuple[str, ...], After(_check_destinations)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class TrustSettings:
     """Settings of the ``trust`` section.
 

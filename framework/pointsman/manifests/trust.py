@@ -6,11 +6,11 @@ no development on Cloud Run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pointsman.errors import ConfigurationError, NotYetValid
 from pointsman.manifests.limits import DEFAULT_LIMITS, Limits
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ DEVELOPMENT: Final = "development"
 ON_CLOUD_RUN: Final = "K_SERVICE"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trust:
     """What documents are judged by; made by `establish_trust`, renewed with a rotated root.
 

@@ -7,7 +7,7 @@ here remembers anything: what was seen before is an argument (see `release`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic
@@ -30,6 +30,7 @@ from pointsman.errors import (
 from pointsman.manifests.canonical import D, decode, decode_document
 from pointsman.manifests.envelope import decode_envelope, digest_of, verify_signatures
 from pointsman.manifests.schema import Approved, Control, Head, Manifest, Release, payload_type, tag_of
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.manifests.schema import Document
@@ -46,7 +47,7 @@ class Freshness(StrEnum):
     """A release or a control document past its expiry: served, marked, and signed anew or stale."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verified(Generic[D]):
     """A document that was believed.
 
@@ -65,7 +66,7 @@ class Verified(Generic[D]):
     freshness: Freshness = Freshness.FRESH
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifiedHead:
     """The two documents of a head, each beside the other that it was signed for."""
 

@@ -6,13 +6,13 @@ Values only: nothing here configures anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pointsman.rules import FORBID, Bounds
+from pointsman.values import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class LoggingSettings:
     """What is written to the log, and how.
 
@@ -31,7 +31,7 @@ class LoggingSettings:
     managed: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class TracingSettings:
     """Where spans and metrics go. They go nowhere, and cost nothing, unless an endpoint is known.
 

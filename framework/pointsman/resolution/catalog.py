@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pointsman.declarations import Component
@@ -17,6 +17,7 @@ from pointsman.resolution.eligibility import Environment, barrier_here
 from pointsman.resolution.listing import Listing
 from pointsman.resolution.precedence import Registration, register_as
 from pointsman.resolution.selection import Choices, Selection, Selections, Split
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate
@@ -189,7 +190,7 @@ Named: TypeAlias = tuple[str, Selection]
 """A layer as it is printed, and its selection."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class Catalog:
     """The answer to every question of who serves.
 

@@ -7,11 +7,12 @@ rules. Immutable values; nothing is validated against other sources here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from pointsman.resolution.selection import Choices
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component
@@ -32,7 +33,7 @@ class Source(StrEnum):
     MANIFEST = "manifest"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """How one component is kept running.
 
@@ -53,7 +54,7 @@ class Policy:
     isolated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layered:
     """Provider settings of one source: for everyone, and tenant by tenant."""
 
@@ -61,7 +62,7 @@ class Layered:
     tenants: Mapping[str, ProviderValues] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contribution:
     """Everything that one source brings.
 

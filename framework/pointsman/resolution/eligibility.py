@@ -9,11 +9,11 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from pointsman.errors import ConfigurationError
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Constraints
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """What constraints are weighed against.
 

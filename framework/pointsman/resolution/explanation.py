@@ -7,14 +7,15 @@ and Python tell the same story.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranked:
     """A candidate that did not win, and what it brought."""
 
@@ -32,7 +33,7 @@ class _ToldLater:
     __slots__ = ("_tell",)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation(_ToldLater):
     """Every rule weighed and every candidate that lost. ``str()`` is the tree that the shell prints.
 
@@ -117,7 +118,7 @@ def _table(entries: tuple[Ranked, ...]) -> list[str]:
     return [f"{entry.candidate.provider:<{width}}   {', '.join(entry.reasons)}" for entry in entries] or ["–"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolution:
     """Which candidate serves, and by which rule. Awaiting it gives itself; nothing is made."""
 

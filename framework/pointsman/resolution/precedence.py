@@ -6,12 +6,12 @@ Pure. A ranking never depends on who asks: tenants and filters take candidates a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.contribution import Source
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate
@@ -29,7 +29,7 @@ MAX_DEPTH_PENALTY = 10
 _SOURCES = tuple(Source)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class Registration:
     """A candidate in its place: where it came from, when, and with what priority.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointsman.declarations import Component, check_name
 from pointsman.errors import ConfigurationError
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 BUCKETS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Split:
     """A weighted choice by subject.
 
@@ -48,7 +49,7 @@ Selection: TypeAlias = str | Split
 Selections: TypeAlias = Mapping[Component[Any], Selection]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choices:
     """The selections of one layer: for everyone, and tenant by tenant."""
 

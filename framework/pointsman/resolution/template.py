@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar, cast
 
 from pointsman.errors import ConfigurationError
+from pointsman.values import frozen
 
 V = TypeVar("V")
 Path: TypeAlias = tuple[str | int, ...]
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     TENANT = "tenant"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """One blank. ``name`` is empty for the tenant."""
 
@@ -57,7 +57,7 @@ class SecretSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Template:
     """A text that was read for blanks. ``str()`` is its canonical form, which parses to an equal template.
 

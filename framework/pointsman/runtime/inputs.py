@@ -7,11 +7,12 @@ replica's own overrides are read by the same rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointsman.resolution.contribution import Contribution, ProviderValues
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Component
@@ -23,7 +24,7 @@ Orders: TypeAlias = "Mapping[str, tuple[Order, ...]]"
 """Component name, ``adapter/cache``, to its orders."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ManifestInput:
     """A manifest that was verified and let in.
 
@@ -38,7 +39,7 @@ class ManifestInput:
     expires: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs:
     """What decides on this replica.
 

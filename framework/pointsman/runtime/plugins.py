@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from pointsman.declarations import Candidate, marks_of
 from pointsman.errors import PointsmanError
 from pointsman.resolution.eligibility import Environment, barrier_here, this_environment
 from pointsman.runtime.inclusion import collect
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,7 +36,7 @@ GROUPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plugin:
     """One entry point: what it brought, or why it could not be read."""
 

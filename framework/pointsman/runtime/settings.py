@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pointsman.errors import ConfigurationError
@@ -20,6 +20,7 @@ from pointsman.runtime.compiled import compiled_files
 from pointsman.runtime.settings_contribution import Said, contribution_of, domains_of
 from pointsman.runtime.settings_models import DOMAIN_OF, DomainSettings, OrEmpty, PolicySettings, TenantSettings
 from pointsman.runtime.settings_sources import Asked, Models, Sources, StrPath, read_sources
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -37,7 +38,7 @@ SECTIONS_OF_LAYERS: Final = frozenset({"admin", "control", "debug", "lifecycle",
 DEVELOPMENT: Final = "development"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Settings:
     """What was said, merged and checked; immutable, and safe to share.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from pointsman.resolution.selection import Choices, Selection, Split, parse_sele
 from pointsman.resolution.template import Kind, Path, check_references
 from pointsman.runtime.settings_models import DOMAIN_OF
 from pointsman.runtime.settings_tree import Tree, meant, placed
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.runtime.settings_models import DomainSettings, PolicySettings, TenantSettings
@@ -34,7 +35,7 @@ _UNKNOWN: Final = re.compile(r"unknown field `(?P<name>[^`]*)`")
 Values = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """The sections that name components, and where each was written.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
 from pointsman.runtime.settings_tree import Tree, meant
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -27,7 +28,7 @@ _TELLING: Final = re.compile(r"\w{4,}")
 """Words of an input; shorter ones stand in messages by chance, and are no secrets."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One mistake, ready to be told."""
 

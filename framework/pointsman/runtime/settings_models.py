@@ -7,11 +7,12 @@ written without anything in it counts as empty.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pointsman.resolution.contribution import Policy
 from pointsman.rules import FORBID, Bounds, Empty
+from pointsman.values import frozen
 
 DOMAIN_OF: Final = {
     "adapters": "adapter",
@@ -29,7 +30,7 @@ Selections: TypeAlias = Annotated[dict[str, Any], OrEmpty]
 ProviderSettings: TypeAlias = Annotated[dict[str, Annotated[dict[str, Any], OrEmpty]], OrEmpty]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class DomainSettings:
     """What a settings file says about one domain.
 
@@ -46,7 +47,7 @@ class DomainSettings:
     candidates: Annotated[tuple[dict[str, Any], ...], Empty(tuple)] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class TenantSettings:
     """What differs for one tenant, under full names.
 
@@ -62,7 +63,7 @@ class TenantSettings:
     labels: Annotated[dict[str, str], OrEmpty] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class PolicySettings:
     """How one component is kept running; the words of `resolution.contribution.Policy`."""
 

@@ -6,7 +6,7 @@ Knows where everything was written, and what each source may say; what a section
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, field, fields, is_dataclass, replace
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,6 +15,7 @@ from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path, expand, map_text
 from pointsman.runtime.settings_environment import read_environment
 from pointsman.runtime.settings_tree import Origin, Rank, Tree, meant, nested, paths_of
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,7 +31,7 @@ RAISED_ONLY: Final[tuple[Path, ...]] = (("trust", "min_root"),)
 """Numbers that only rise: a lower one that a variable or an argument says has no effect."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sources:
     """What was said, by whom, and what it is filled in from.
 
@@ -77,7 +78,7 @@ class Sources:
         return map_text(self.tree.values.get(name), fill)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What `Settings.load` was asked to read.
 

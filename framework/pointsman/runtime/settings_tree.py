@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
+from pointsman.values import frozen
 
 MAX_DEPTH = 32
 """Levels of nesting that any source may have."""
@@ -28,7 +29,7 @@ class Rank(IntEnum):
     ARGUMENT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where a value was written.
 
@@ -42,7 +43,7 @@ class Origin:
     told: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """Sections by name, with the origin of every path that a source wrote."""
 

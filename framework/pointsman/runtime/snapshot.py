@@ -7,7 +7,7 @@ candidates. A request compares the clock with ``valid_until`` and with nothing e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pointsman.resolution.contribution import Contribution, Source
 from pointsman.resolution.selection import Choices, Selection, Split
 from pointsman.runtime.activity import Gates, gates_of
 from pointsman.runtime.inputs import Inputs, Orders
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.manifests.schema import Order
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _NOTHING = Contribution()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class Snapshot:
     """What decides about a request.
 

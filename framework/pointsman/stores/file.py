@@ -21,8 +21,6 @@ from urllib.parse import unquote
 
 import anyio
 import msgspec
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
 
 from pointsman.errors import (
     ConfigurationError,
@@ -161,8 +159,7 @@ class FileStore:
     def _swap(self, name: str, body: bytes, expect: str | None, ticket: Ticket) -> Label:
         self._folder.mkdir(parents=True, exist_ok=True)
         root = self._root()
-        patience_s = ticket.remaining_s() * _LOCK_SHARE  # so that the error names the lock, not the time
-        with FileLock(root / _LOCK, timeout=patience_s, poll_interval=_POLL_S, thread_local=False):
+        with _locked(root, ticket):
             path = _place(root, name)
             current = _current(path, name)
             found = current.generation if current else None
@@ -323,6 +320,29 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
+@contextmanager
+def _locked(root: Path, ticket: Ticket) -> Iterator[None]:
+    """Hold the folder's lock.
+
+    Raises:
+        Unavailable: Another writer held it all the time.
+    """
+    from filelock import FileLock, Timeout  # a replica that starts only reads
+
+    patience_s = ticket.remaining_s() * _LOCK_SHARE  # so that the error names the lock, not the time
+    lock = FileLock(root / _LOCK, timeout=patience_s, poll_interval=_POLL_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as exc:
+        raise Unavailable(
+            f"{ticket.what.capitalize()}: another writer held the folder's lock for {ticket.within_s:g} s.", sent=False
+        ) from exc
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 
 
@@ -333,10 +353,6 @@ def _translated(ticket: Ticket) -> Iterator[None]:
         yield
     except FileNotFoundError as exc:
         raise NotFound(f"{ticket.what.capitalize()}: there is no such object.") from exc
-    except LockTimeout as exc:
-        raise Unavailable(
-            f"{ticket.what.capitalize()}: another writer held the folder's lock for {ticket.within_s:g} s.", sent=False
-        ) from exc
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as exc:
         raise StoreError(
             f"{ticket.what.capitalize()}: expected a file, found a folder, or the reverse.",

@@ -22,6 +22,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from pointsman.errors import StoreError, Unavailable
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Landed(Generic[T]):
     """What the store answered: a value, or an error."""
 

@@ -6,13 +6,13 @@ Values only: nothing here opens, reads or decides.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pointsman.rules import FORBID, Bounds
+from pointsman.values import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class StoreSettings:
     """The limits of every store; each one is a setting, none is infinite."""
 

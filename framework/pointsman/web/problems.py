@@ -11,7 +11,7 @@ import http.client
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from pointsman import errors
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -74,7 +75,7 @@ ROWS: Mapping[type[errors.PointsmanError], _Row] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """A problem document, and the headers that go with it.
 

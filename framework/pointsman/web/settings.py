@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pointsman.rules import FORBID, Bounds
+from pointsman.values import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class WebSettings:
     """What the HTTP surface takes.
 
@@ -24,7 +24,7 @@ class WebSettings:
     startup_wait_s: Annotated[float, Bounds(ge=0, le=240, allow_inf_nan=False)] = 5.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True, slots=False)
 class DebugSettings:
     """What is shown to whoever asks; off in production.
 

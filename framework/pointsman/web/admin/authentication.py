@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -19,6 +18,7 @@ from pointsman.errors import ConfigurationError, IdentityError, PointsmanError, 
 from pointsman.resolution.template import render
 from pointsman.tenancy.settings import TenancySettings
 from pointsman.tenancy.sources import bearer_token
+from pointsman.values import frozen
 from pointsman.web.admin.image import ImageIdentities
 from pointsman.web.admin.settings import DIGEST, AdminSettings, Authenticator, Role
 
@@ -35,7 +35,7 @@ MIN_TOKEN: Final = 43
 MAX_TOKEN: Final = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caller:
     """Who asks, as the audit names them, and what they may do; without a role nothing."""
 

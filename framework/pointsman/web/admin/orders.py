@@ -6,7 +6,7 @@ Shape only: whether the component or the provider exists is judged where the com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from pointsman.errors import InputError
 from pointsman.resolution.decision import Question, weigh
 from pointsman.resolution.resolver import resolve_in
 from pointsman.resolution.selection import Choices, Selection, Split
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.resolution.catalog import Catalog
@@ -61,7 +62,7 @@ class RefreshOrder(BaseModel):
     reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verb:
     """One route that changes something.
 
