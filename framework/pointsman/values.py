@@ -8,7 +8,7 @@ one of the usual kind. Never imports a third-party package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
 from reprlib import recursive_repr
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from inspect import Signature
 
 C = TypeVar("C", bound=type[Any])
-
-_put: Final = object.__setattr__
 
 
 @overload
@@ -51,27 +49,57 @@ def frozen(
 
 
 class _Shape:
-    """What the shared methods look up about a class."""
+    """What the shared methods look up about a class; `places` store, in order, what can be given."""
 
-    __slots__ = ("compared", "given", "names", "positional", "shown")
+    __slots__ = ("after", "at_once", "compared", "given", "names", "places", "positional", "shown")
 
     def __init__(self, cls: type[Any]) -> None:
         every = fields(cls)
         self.names = tuple(one.name for one in every)
         self.given = tuple((one.name, one.default, one.default_factory) for one in every if one.init)
+        self.places = tuple(_place(cls, name) for name, *_ in self.given)
         self.positional = tuple(one.name for one in every if one.init and not one.kw_only)
+        self.at_once = len(self.given) if len(self.given) == len(self.positional) else None
+        self.after = getattr(cls, "__post_init__", None)
         self.shown = tuple(one.name for one in every if one.repr)
         compared = [one.name for one in every if one.compare]
         self.compared: Callable[[Any], object] = attrgetter(*compared) if compared else lambda _: ()
 
-    def by_name(self, kind: str, told: tuple[object, ...], named: dict[str, object]) -> dict[str, object]:
-        """Return the arguments that were told by place under their names, beside the others."""
+    def filled(self, kind: str, told: tuple[object, ...], named: dict[str, object]) -> list[object]:
+        """Return a value for each place, defaults where nothing was given.
+
+        Raises:
+            TypeError: An argument is missing, given twice, or unknown.
+        """
         if len(told) > len(self.positional):
             raise TypeError(f"{kind}() takes {len(self.positional)} arguments by place, and was given {len(told)}.")
         by_place = dict(zip(self.positional, told, strict=False))
         if twice := by_place.keys() & named.keys():
             raise TypeError(f"{kind}() was given the argument {min(twice)!r} twice.")
-        return {**by_place, **named}
+        values = []
+        for name, default, factory in self.given:
+            if name in by_place:
+                values.append(by_place[name])
+            elif name in named:
+                values.append(named.pop(name))
+            elif default is not MISSING:
+                values.append(default)
+            elif factory is not MISSING:
+                values.append(factory())
+            else:
+                raise TypeError(f"{kind}() misses the argument {name!r}.")
+        if named:
+            raise TypeError(f"{kind}() has no argument {next(iter(named))!r}.")
+        return values
+
+
+def _place(cls: type[Any], name: str) -> Callable[[Any, object], None]:
+    """Return what stores a value under a name, past the instance's refusal."""
+    slot = vars(cls).get(name)
+    if hasattr(slot, "__set__"):
+        place: Callable[[Any, object], None] = slot.__set__
+        return place
+    return lambda instance, value: object.__setattr__(instance, name, value)
 
 
 class _Signature:
@@ -98,21 +126,13 @@ class _Shared:
 
     def __init__(self, *told: object, **named: object) -> None:
         shape = self.__shape__
-        if told:
-            named = shape.by_name(type(self).__name__, told, named)
-        for name, default, factory in shape.given:
-            if name in named:
-                _put(self, name, named.pop(name))
-            elif default is not MISSING:
-                _put(self, name, default)
-            elif factory is not MISSING:
-                _put(self, name, factory())
-            else:
-                raise TypeError(f"{type(self).__name__}() misses the argument {name!r}.")
-        if named:
-            raise TypeError(f"{type(self).__name__}() has no argument {next(iter(named))!r}.")
-        if after := getattr(self, "__post_init__", None):
-            after()
+        values: Iterable[object] = told
+        if named or len(told) != shape.at_once:
+            values = shape.filled(type(self).__name__, told, named)
+        for place, value in zip(shape.places, values, strict=True):
+            place(self, value)
+        if shape.after is not None:
+            shape.after(self)
 
     @recursive_repr()
     def __repr__(self) -> str:
@@ -130,7 +150,7 @@ class _Shared:
 
     def __setstate__(self, state: list[object]) -> None:
         for name, kept in zip(self.__shape__.names, state, strict=True):
-            _put(self, name, kept)
+            object.__setattr__(self, name, kept)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
