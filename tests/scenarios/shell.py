@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 import pointsman
 
@@ -67,3 +70,22 @@ def ended(process: subprocess.Popen[str], by: signal.Signals) -> tuple[int, str,
     process.send_signal(by)
     out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def answered(process: subprocess.Popen[str], port: int, path: str) -> httpx.Response:
+    """Return the first answer of a process that serves, or will."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        for _ in range(100_000):
+            assert process.poll() is None, process.communicate()
+            try:
+                return client.get(path, timeout=PATIENCE_S)
+            except httpx.ConnectError:
+                continue
+    raise AssertionError("nobody listens")

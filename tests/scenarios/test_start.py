@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.scenarios.shell import PATIENCE_S, ended, running
+from tests.scenarios.shell import PATIENCE_S, answered, ended, free_port, running
 
 SERVICE = """
 import gc
@@ -31,25 +29,8 @@ async def loaded() -> dict[str, object]:
 HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
 
 
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 def serving(folder: Path, *words: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
     return running(*words, folder=folder, module="pointsman.cli.run", **variables)
-
-
-def answered(process: subprocess.Popen[str], port: int, path: str) -> httpx.Response:
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        for _ in range(100_000):
-            assert process.poll() is None, process.communicate()
-            try:
-                return client.get(path, timeout=PATIENCE_S)
-            except httpx.ConnectError:
-                continue
-    raise AssertionError("nobody listens")
 
 
 def test_a_service_loads_what_it_uses_collects_no_garbage_of_its_start_and_ends_in_order(tmp_path: Path) -> None:
