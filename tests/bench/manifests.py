@@ -34,6 +34,7 @@ from tests.forge import NOW, Forge
 MAX_BYTES = 1 << 30
 TICK_S = 0.001
 FORGE = Forge(limits=replace(Limits(), max_manifest_bytes=MAX_BYTES))
+TRUST = FORGE.trust  # established at the start, once
 GATE = Gate(factories=(parse_factory_pattern("bench.**:*"),))
 ENVIRONMENT = this_environment()
 
@@ -60,7 +61,7 @@ def signed(candidates: int) -> bytes:
 
 def let_in(data: bytes) -> ManifestInput:
     """Verify, decode and admit; in a service a thread does it."""
-    verified = verify_manifest(data, FORGE.trust, NOW)
+    verified = verify_manifest(data, TRUST, NOW)
     admit(verified.document, GATE)
     contribution = contribution_of(verified.document, {})
     return ManifestInput(contribution, verified.document.version, verified.envelope_digest, verified.document.expires)

@@ -9,11 +9,12 @@ admitted host when its name is resolved (`destinations.is_private_address`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from pointsman.errors import (
     ArtifactsDisabled,
@@ -28,8 +29,8 @@ from pointsman.manifests.canonical import encode_all
 from pointsman.manifests.destinations import Destination, Pattern, names_destination, parse_destinations
 from pointsman.manifests.disclosure import check_disclosure
 from pointsman.manifests.factories import SHIPPED, FactoryPattern, is_granted, named_references, parse_factory_pattern
+from pointsman.manifests.packed import OPENS, Packed
 from pointsman.manifests.schema import CandidateEntry, Manifest, Values
-from pointsman.manifests.sheet import CHUNK, PlainEntry
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.template import Kind, Path, parse_template, walk
 from pointsman.values import frozen
@@ -40,8 +41,6 @@ IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 _IMAGE_KEYS: Final = frozenset(component.partition("/")[2] for component in IMAGE_ONLY)
 
 _BLANK = re.compile(r"\$\{\s*(?:env|secret)\b", re.IGNORECASE)
-_OPENS: Final = b"$"
-"""How a blank begins; the canonical form never spells it otherwise."""
 _NO_IMAGE: Final = Layered()
 
 Patterns: TypeAlias = tuple[Pattern, ...]
@@ -130,8 +129,9 @@ def _check_components(manifest: Manifest) -> None:
 
 def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield every component that a manifest says something about, and where."""
-    if not _IMAGE_KEYS.isdisjoint({entry.key for entry in manifest.candidates}):
-        yield from ((f"{entry.domain}/{entry.key}", "candidates") for entry in manifest.candidates)
+    for domain, key in _components(manifest.candidates):
+        if key in _IMAGE_KEYS:
+            yield f"{domain}/{key}", "candidates"
     for component in manifest.selections:
         yield component, "selections"
     for component in manifest.components:
@@ -144,8 +144,7 @@ def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _check_factories(manifest: Manifest, gate: Gate) -> None:
-    factories = {entry.factory for entry in manifest.candidates}
-    granted = all(is_granted(factory, gate.factories) for factory in factories)
+    granted = all(is_granted(factory, gate.factories) for factory in _factories(manifest.candidates))
     for where, reference in _references(manifest, _whole(manifest) if granted else manifest.candidates):
         if not is_granted(reference, gate.factories):
             raise FactoryForbidden(
@@ -166,9 +165,20 @@ def _references(manifest: Manifest, entries: Iterable[CandidateEntry]) -> Iterat
         yield from ((where, reference) for reference in named_references(getattr(manifest, where)))
 
 
-def _whole(manifest: Manifest) -> list[CandidateEntry]:
-    """Return the entries that say more than who they are and how they rank."""
-    return [entry for entry in manifest.candidates if not isinstance(entry, PlainEntry)]
+def _whole(manifest: Manifest) -> Sequence[CandidateEntry]:
+    """Return the entries that may say more than who they are and how they rank."""
+    listed = manifest.candidates
+    return listed.whole if isinstance(listed, Packed) else listed
+
+
+def _components(listed: Sequence[CandidateEntry]) -> Iterable[tuple[str, str]]:
+    if isinstance(listed, Packed):
+        return ((domain, key) for domain, keys in listed.entries.domains.items() for key in keys)
+    return ((entry.domain, entry.key) for entry in listed)
+
+
+def _factories(listed: Sequence[CandidateEntry]) -> Iterable[str]:
+    return listed.factories() if isinstance(listed, Packed) else {entry.factory for entry in listed}
 
 
 def _check_blanks(manifest: Manifest) -> None:
@@ -184,13 +194,23 @@ def _check_blanks(manifest: Manifest) -> None:
 
 def _plain_texts(manifest: Manifest) -> Iterator[str]:
     """Yield every text and key outside of provider settings, without the candidates that have no blank at all."""
-    listed = manifest.candidates
-    chunks = (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
-    suspects = tuple(entry for chunk in chunks if _OPENS in encode_all(chunk) for entry in chunk)
-    content = msgspec.to_builtins(msgspec.structs.replace(manifest, candidates=suspects))
+    for suspects in _suspects(manifest.candidates):
+        yield from _texts_of(msgspec.json.decode(suspects))
+    content = msgspec.to_builtins(replace(manifest, candidates=()))
     content.pop("provider_settings", None)
     for tenant in content.get("tenants", {}).values():
         tenant.pop("provider_settings", None)
+    yield from _texts_of(content)
+
+
+def _suspects(listed: Sequence[CandidateEntry]) -> Iterable[bytes]:
+    if isinstance(listed, Packed):
+        return listed.suspects
+    text = encode_all(listed)
+    return (text,) if OPENS in text else ()
+
+
+def _texts_of(content: object) -> Iterator[str]:
     yield from (text for _, text in walk(content))
     yield from _keys(content)
 

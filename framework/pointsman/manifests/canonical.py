@@ -9,32 +9,23 @@ length.
 from __future__ import annotations
 
 import json
-import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
 from pointsman.errors import Malformed, UnsupportedVersion
+from pointsman.manifests.scanning import check_depth, has_long_number
 from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, Envelope, Manifest, tag_of
 from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MAX_DEPTH: Final = 64
-"""Levels of arrays and objects; a head with its deepest order has nine."""
-
 S = TypeVar("S", bound=msgspec.Struct)
 D = TypeVar("D", bound=Document)
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # linear: it cannot fail once it has begun
-_NOT_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
-_AS_ARRAYS = bytes.maketrans(b"{}", b"[]")
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
-_LONG = b"0" * 16
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 class _Preamble(msgspec.Struct):
@@ -54,15 +45,18 @@ def encode_all(values: Sequence[msgspec.Struct]) -> bytes:
     return _ENCODER.encode(values)
 
 
-def decode_document(kind: type[D], data: bytes) -> D:
+def decode_document(kind: type[D], data: bytes, *, packed: bool = False) -> D:
     """Return the document that verified bytes say.
+
+    Args:
+        packed: Whether the candidates of a large manifest may be `Packed`.
 
     Raises:
         UnsupportedVersion: ``spec_version`` is another than this build's; told apart even where the shape is new.
         Malformed: See `decode`.
     """
     try:
-        document = decode(kind, data)
+        document = (_read_packed(kind, data) if packed else None) or decode(kind, data)
     except Malformed:
         preamble = peek(data)
         if preamble is not None and preamble.type == tag_of(kind):
@@ -81,10 +75,6 @@ def decode(kind: type[S], data: bytes) -> S:
     """
     what = kind.__name__.lower()
     check_depth(data, what)
-    if kind is Manifest and len(data) >= LARGE_BYTES:
-        manifest = read_in_chunks(data, has_long_number)
-        if manifest is not None:
-            return cast("S", manifest)
     with _as_malformed(what):
         value = msgspec.json.decode(data, type=kind)
         canonical = _ENCODER.encode(value) == data
@@ -103,38 +93,16 @@ def peek(data: bytes) -> _Preamble | None:
         return None
 
 
+def _read_packed(kind: type[D], data: bytes) -> D | None:
+    return cast("D | None", read_in_chunks(data)) if kind is Manifest and len(data) >= LARGE_BYTES else None
+
+
 def _check_spec_version(found: int) -> None:
     if found != SPEC_VERSION:
         raise UnsupportedVersion(
             f"Expected spec_version {SPEC_VERSION}, found {found}.",
             hint="Deploy a release of pointsman that knows it, or write the document for this one.",
         )
-
-
-def check_depth(data: bytes, what: str) -> None:
-    """Refuse deep nesting before any reader recurses; a raised recursion limit would let one overflow the C stack.
-
-    Two quotes that follow each other, once all but quotes and brackets is gone, are a string without brackets, or an
-    end and a beginning with nothing between: either way all that is left stays within, or without, a string.
-    """
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
-        return  # whether they are closed, the reader sees
-    if b"\\" in data:
-        data = _STRINGS.sub(b"", data)
-    marks = data.translate(None, _NOT_MARKS).replace(b'""', b"")
-    brackets = (_STRINGS.sub(b"", marks) if b'"' in marks else marks).translate(_AS_ARRAYS)
-    for _ in range(MAX_DEPTH):
-        inner_gone = brackets.replace(b"[]", b"")
-        if len(inner_gone) == len(brackets):
-            break
-        brackets = inner_gone
-    if brackets:
-        raise Malformed(f"{what}: expected at most {MAX_DEPTH} levels of nesting, each of them closed.")
-
-
-def has_long_number(data: bytes) -> bool:
-    """Tell whether 16 digits stand in a row outside of strings; first whether they do anywhere, which is cheap."""
-    return _LONG in data.translate(_DIGITS) and _LONG_NUMBER.search(_STRINGS.sub(b"", data)) is not None
 
 
 def _read_strictly(data: bytes, kind: type[msgspec.Struct]) -> None:

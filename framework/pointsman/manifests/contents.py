@@ -16,8 +16,8 @@ from pointsman.declarations import Candidate, Constraints, parse_component
 from pointsman.errors import ConfigurationError, Malformed
 from pointsman.manifests.entries import Entries
 from pointsman.manifests.factories import gated
+from pointsman.manifests.packed import packed
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, PolicyEntry
-from pointsman.manifests.sheet import PlainEntry
 from pointsman.resolution.contribution import Contribution, Layered, Policy, ProviderValues
 from pointsman.resolution.reference import GatedReference
 from pointsman.resolution.selection import Choices, Selections, parse_selection
@@ -99,15 +99,14 @@ def candidate_of(entry: CandidateEntry, mark: Candidate | None = None) -> Candid
 
 
 def _candidates(manifest: Manifest, marks: Mapping[str, Candidate]) -> Entries:
-    entries = Entries(manifest.candidates, marks, candidate_of)
+    candidates = packed(manifest.candidates)
     judged: set[tuple[str | None, tuple[str, ...], tuple[str, ...]]] = set()
-    for entry in manifest.candidates:
-        if not isinstance(entry, PlainEntry):
-            demands = entry.python_version, entry.requires, entry.conflicts_with
-            if demands not in judged:
-                _check_specifiers(entry)
-                judged.add(demands)
-    return entries
+    for entry in candidates.whole:
+        demands = entry.python_version, entry.requires, entry.conflicts_with
+        if demands not in judged:
+            _check_specifiers(entry)
+            judged.add(demands)
+    return Entries(candidates, marks, candidate_of)
 
 
 def _said(value: T | None, default: T) -> T:

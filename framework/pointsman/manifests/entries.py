@@ -7,75 +7,58 @@ imported: what an entry leaves out, the mark of an included factory of the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from pointsman.declarations import Candidate, Component
-from pointsman.errors import Malformed
 from pointsman.resolution.listing import Listing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pointsman.manifests.packed import Packed
     from pointsman.manifests.schema import CandidateEntry
 
-Held: TypeAlias = "CandidateEntry | dict[str, CandidateEntry]"
-"""What a component has: its only entry, or several by their providers."""
 Make: TypeAlias = "Callable[[CandidateEntry, Candidate | None], Candidate]"
-_NO_KEYS: Final[Mapping[str, Any]] = {}
 
 
 class Entries(Listing):
-    """An index of entries by domain and key.
+    """The entries of one manifest by component.
 
     Args:
-        entries: Of one manifest, in order.
+        candidates: Of a manifest; no more than its index is kept.
         marks: What the image says of its own factories, by their references.
         make: Makes the candidate of an entry and its mark.
-
-    Raises:
-        Malformed: An entry is there twice.
     """
 
-    __slots__ = ("_count", "_index", "_make", "_marks")
+    __slots__ = ("_at_hand", "_index", "_make", "_marks")
 
-    def __init__(self, entries: Iterable[CandidateEntry], marks: Mapping[str, Candidate], make: Make) -> None:
+    def __init__(self, candidates: Packed, marks: Mapping[str, Candidate], make: Make) -> None:
         self._marks = marks
         self._make = make
-        self._index: dict[str, dict[str, Held]] = {}
-        self._count = 0
-        keys: dict[str, Held]
-        for self._count, entry in enumerate(entries, 1):
-            try:
-                keys = self._index[entry.domain]
-            except KeyError:
-                keys = self._index[entry.domain] = {}
-            held = keys.setdefault(entry.key, entry)
-            if held is not entry:
-                _put(keys, held, entry)
+        self._index = candidates.entries
+        loaded = {reference for reference, mark in marks.items() if not isinstance(mark.factory, str)}
+        named = loaded.intersection(candidates.factories()) if loaded else loaded
+        self._at_hand = tuple(Component[Any](*names) for names in self._index.naming(named)) if named else ()
 
     @property
-    def components(self) -> Mapping[str, Mapping[str, Held]]:
+    def components(self) -> Mapping[str, Collection[str]]:
         """Every domain, with its keys."""
-        return self._index
+        return self._index.domains
 
     def of(self, component: Component[Any]) -> tuple[Candidate, ...]:
         """Return a component's candidates in the order in which the manifest lists them."""
-        entries = _entries(self._index.get(component[0], _NO_KEYS).get(component[1]))
-        return tuple(self._make(entry, self._marks.get(entry.factory)) for entry in entries)
+        return tuple(self._make(entry, self._marks.get(entry.factory)) for entry in self._index.of(*component))
 
-    def at_hand(self) -> Iterator[Component[Any]]:
-        """Yield the components that have an entry of a factory which is at hand, no reference."""
-        loaded = {reference for reference, mark in self._marks.items() if not isinstance(mark.factory, str)}
-        if loaded:
-            for domain, keys in self._index.items():
-                for key, held in keys.items():
-                    if any(entry.factory in loaded for entry in _entries(held)):
-                        yield Component(domain, key)
+    def at_hand(self) -> Iterable[Component[Any]]:
+        """Return the components that have an entry of a factory which is at hand, no reference."""
+        return self._at_hand
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._index)
 
     def __iter__(self) -> Iterator[Candidate]:
         """Yield every candidate, component by component."""
-        for domain, keys in self._index.items():
+        for domain, keys in self._index.domains.items():
             for key in keys:
                 yield from self.of(Component(domain, key))
 
@@ -91,18 +74,4 @@ class Entries(Listing):
         return isinstance(other, Iterable) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(self._count)
-
-
-def _put(keys: dict[str, Held], held: Held, entry: CandidateEntry) -> None:
-    """Add an entry to a component that has one."""
-    several = held if isinstance(held, dict) else {held.provider: held}
-    if several.setdefault(entry.provider, entry) is not entry:
-        raise Malformed(f"candidates: expected {entry.domain}/{entry.key}/{entry.provider} once, found it again.")
-    keys[entry.key] = several
-
-
-def _entries(held: Held | None) -> Iterable[CandidateEntry]:
-    if held is None:
-        return ()
-    return held.values() if isinstance(held, dict) else (held,)
+        return hash(len(self._index))

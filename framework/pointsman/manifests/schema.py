@@ -176,7 +176,7 @@ class Manifest(
     """What may run: candidates, selections and tenants under one version that only grows.
 
     Attributes:
-        candidates: Of a large one that was read from its canonical bytes, most are `PlainEntry`, which reads the same.
+        candidates: Those of a large one that was verified are `packed`; most are `PlainEntry`, which reads the same.
     """
 
     spec_version: Number

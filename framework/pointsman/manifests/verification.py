@@ -224,7 +224,7 @@ def _verify(kind: type[D], data: bytes, trust: Trust, max_bytes: int) -> Verifie
         raise WrongType(f"Expected {expected}, found {opened.payload_type[:80]}.")
     role = trust.require_root().roles[tag_of(kind)]
     signers = verify_signatures(opened, role.keys, role.threshold)
-    document = decode_document(kind, opened.payload)
+    document = decode_document(kind, opened.payload, packed=True)
     return Verified(document, digest_of(opened.payload), opened.digest, len(data), signers)
 
 

@@ -1,11 +1,25 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 
-from pointsman.errors import DestinationForbidden, Malformed
+from pointsman.errors import (
+    ArtifactsDisabled,
+    ComponentForbidden,
+    DestinationForbidden,
+    FactoryForbidden,
+    Malformed,
+    ManifestError,
+    SecretForbidden,
+)
 from pointsman.manifests.admission import Gate, admit, provider_values
+from pointsman.manifests.canonical import encode
+from pointsman.manifests.packed import Packed
 from pointsman.manifests.schema import CandidateEntry, PolicyEntry, Split, TenantEntry
 from pointsman.manifests.settings import TrustSettings
+from pointsman.manifests.sheet import read_in_chunks
 from tests.forge import Forge
 
 FORGE = Forge()
@@ -59,3 +73,29 @@ def test_a_refusal_names_the_place_and_not_the_credentials() -> None:
 def test_an_unknown_blank_is_malformed() -> None:
     with pytest.raises(Malformed):
         admit(FORGE.manifest(provider_settings={"adapter/cache/own": {"key_prefix": "${tenants}"}}), Gate())
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({}, None),
+        ({"description": "costs $5"}, None),
+        ({"description": "${ENV :HOME}"}, SecretForbidden),
+        ({"metadata": {"${secret:a}": 1}}, SecretForbidden),
+        ({"factory": "acme.cache:Own"}, FactoryForbidden),
+        ({"settings_model": "acme.cache:Own"}, FactoryForbidden),
+        ({"dag": {"task": "acme.cache:Own"}}, FactoryForbidden),
+        ({"key": "secrets"}, ComponentForbidden),
+        ({"key": "identity", "license": "MIT"}, ComponentForbidden),
+        ({"uri": "https://a.example/b.whl"}, ArtifactsDisabled),
+    ],
+)  # fmt: skip
+def test_packed_candidates_pass_the_same_gate(fields: dict[str, Any], refusal: type[ManifestError] | None) -> None:
+    said = {"domain": "adapter", "key": "cache", "factory": "pointsman.adapters.cache.memory:memory_cache"}
+    others = [CandidateEntry(**said, provider=f"p{number}") for number in range(9)]
+    one = CandidateEntry(**{**said, "provider": "own", **fields})
+    manifest = read_in_chunks(encode(FORGE.manifest(candidates=(*others[:5], one, *others[5:]))), 400)
+    assert manifest is not None
+    assert isinstance(manifest.candidates, Packed)
+    with pytest.raises(refusal, match=r"own|adapter/|env") if refusal else nullcontext():
+        admit(manifest, Gate())

@@ -10,6 +10,7 @@ from pointsman.declarations import Candidate, Component
 from pointsman.errors import Malformed
 from pointsman.manifests.contents import candidate_of, contribution_of
 from pointsman.manifests.entries import Entries
+from pointsman.manifests.packed import packed
 from pointsman.manifests.schema import CandidateEntry, TenantEntry
 from pointsman.resolution.catalog import Candidates, registrations_of
 from pointsman.resolution.contribution import Contribution, Source
@@ -32,7 +33,7 @@ def test_only_what_is_asked_for_is_made() -> None:
         made.append(entry.provider)
         return candidate_of(entry, mark)
 
-    entries = Entries([entry("cache", "one"), entry("queue", "two"), entry("cache", "three")], {}, make)
+    entries = Entries(packed([entry("cache", "one"), entry("queue", "two"), entry("cache", "three")]), {}, make)
     found = Candidates((registrations_of(Contribution(entries), Source.MANIFEST),), ENVIRONMENT)
     assert not made
     first = found.of(CACHE)
@@ -45,12 +46,13 @@ def test_only_what_is_asked_for_is_made() -> None:
 
 def test_an_entry_twice_is_refused_and_named() -> None:
     with pytest.raises(Malformed, match="adapter/cache/two once"):
-        Entries([entry(provider="one"), entry(provider="two"), entry(provider="two")], {}, candidate_of)
+        packed([entry(provider="one"), entry(provider="two"), entry(provider="two")])
 
 
 def test_a_factory_at_hand_is_found() -> None:
     mark = Candidate("adapter", "cache", "own", object)
-    entries = Entries([entry(), entry("queue", factory="acme.cache:Other")], {"acme.cache:Own": mark}, candidate_of)
+    listed = packed([entry(), entry("queue", factory="acme.cache:Other")])
+    entries = Entries(listed, {"acme.cache:Own": mark}, candidate_of)
     found = Candidates((registrations_of(Contribution(entries), Source.MANIFEST),), ENVIRONMENT)
     assert [registration.candidate.component for registration in found.at_hand()] == [CACHE]
 
@@ -70,7 +72,7 @@ def test_a_factory_at_hand_is_found() -> None:
 )
 def test_a_listing_ranks_as_candidates_that_were_all_made_do(entries: list[CandidateEntry]) -> None:
     own = Contribution((Candidate("adapter", "cache", "code", "acme:Code"),))
-    listed = Contribution(Entries(entries, {}, candidate_of))
+    listed = Contribution(Entries(packed(entries), {}, candidate_of))
     made = Contribution(tuple(candidate_of(one) for one in entries))
     one, other = (
         Candidates((registrations_of(own, Source.CODE), registrations_of(group, Source.MANIFEST)), ENVIRONMENT)

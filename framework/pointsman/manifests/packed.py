@@ -1,0 +1,283 @@
+"""The candidates of a large manifest, packed by component: what nobody asks for is a few bytes, and no object.
+
+An entry that says no more than who it is and how it ranks is packed with its neighbours; any other is held as it was
+read. Beside the index lies what admission looks at, gathered while the entries were at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, cast, overload
+
+import msgspec
+from msgspec.structs import astuple
+
+from pointsman.errors import Malformed
+from pointsman.manifests.schema import CandidateEntry, Level, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+Piece: TypeAlias = "bytes | CandidateEntry"
+"""Several plain entries of one component, packed; or one entry."""
+Held: TypeAlias = "Piece | list[Piece]"
+"""What a component has, in order."""
+OPENS: Final = b"$"
+"""How a blank begins; the canonical form never spells it otherwise."""
+_NO_KEYS: Final[Mapping[str, Held]] = MappingProxyType({})
+
+
+class PlainEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
+    """A `CandidateEntry` that says who it is and how it ranks, and no more.
+
+    Names are texts here; whoever decodes checks them, each once. What it cannot say, it leaves out.
+    """
+
+    domain: str
+    key: str
+    provider: str
+    factory: Annotated[str, msgspec.Meta(min_length=3, max_length=512)]
+    priority: Level | None = None
+    stack_level: Level | None = None
+    lifetime: Literal["shared", "tenant", "request"] | None = None
+    capabilities: tuple[str, ...] = ()
+    description: Text | None = None
+    version: Text | None = None
+    owner: Text | None = None
+
+    settings_model: ClassVar[None] = None
+    metadata: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    requires: ClassVar[tuple[str, ...]] = ()
+    conflicts_with: ClassVar[tuple[str, ...]] = ()
+    python_version: ClassVar[None] = None
+    os_platform: ClassVar[None] = None
+    tenants: ClassVar[tuple[str, ...]] = ()
+    not_tenants: ClassVar[tuple[str, ...]] = ()
+    requires_secrets: ClassVar[bool] = False
+    side_effect_free: ClassVar[bool] = False
+    timeout_seconds: ClassVar[None] = None
+    retry_policy: ClassVar[None] = None
+    license: ClassVar[None] = None
+    documentation_url: ClassVar[None] = None
+    event_topics: ClassVar[None] = None
+    event_max_concurrency: ClassVar[None] = None
+    event_filters: ClassVar[None] = None
+    event_priority: ClassVar[None] = None
+    event_fanout_policy: ClassVar[None] = None
+    dag: ClassVar[None] = None
+    uri: ClassVar[None] = None
+    sha256: ClassVar[None] = None
+
+
+class _Row(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, array_like=True, gc=False):
+    """A plain entry as it was packed: its values in order."""
+
+
+class _Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first four values of a row."""
+
+    domain: str
+    key: str
+    provider: str
+    factory: str
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_rows: Final = msgspec.msgpack.Decoder(list[_Row]).decode
+_names: Final = msgspec.msgpack.Decoder(list[_Names]).decode
+_texts: Final = msgspec.msgpack.Decoder(list[str]).decode
+
+
+class Index:
+    """Entries by domain and key.
+
+    Attributes:
+        domains: Every domain, with its keys and what they have.
+    """
+
+    __slots__ = ("_count", "domains")
+
+    def __init__(self, domains: Mapping[str, Mapping[str, Held]], count: int) -> None:
+        self.domains = domains
+        self._count = count
+
+    def of(self, domain: str, key: str) -> Iterator[CandidateEntry]:
+        """Yield a component's entries in the order in which the manifest lists them."""
+        for piece in _pieces(self.domains.get(domain, _NO_KEYS).get(key)):
+            if isinstance(piece, bytes):
+                yield from cast("list[CandidateEntry]", _rows(piece))
+            else:
+                yield piece
+
+    def naming(self, factories: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+        """Yield the components of which an entry names one of these factories."""
+        for domain, keys in self.domains.items():
+            for key, held in keys.items():
+                if any(one.factory in factories for piece in _pieces(held) for one in _named(piece)):
+                    yield domain, key
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[CandidateEntry]:
+        """Yield every entry, component by component."""
+        for domain, keys in self.domains.items():
+            for key in keys:
+                yield from self.of(domain, key)
+
+
+class Packed(Sequence[CandidateEntry]):
+    """The candidates of a manifest as a sequence, component by component; it cannot be encoded.
+
+    Attributes:
+        entries: By domain and key.
+        whole: The entries that say more than a plain one.
+        suspects: The texts of the chunks in which a blank may stand.
+    """
+
+    __slots__ = ("_factories", "entries", "suspects", "whole")
+
+    def __init__(
+        self,
+        entries: Index,
+        whole: tuple[CandidateEntry, ...],
+        factories: tuple[bytes, ...],
+        suspects: tuple[bytes, ...],
+    ) -> None:
+        self.entries = entries
+        self.whole = whole
+        self.suspects = suspects
+        self._factories = factories
+
+    def factories(self) -> Iterator[str]:
+        """Yield every factory that is named, hardly one twice."""
+        for several in self._factories:
+            yield from _texts(several)
+        yield from dict.fromkeys(entry.factory for entry in self.whole)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[CandidateEntry]:
+        return iter(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> CandidateEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[CandidateEntry, ...]: ...
+    def __getitem__(self, index: int | slice) -> CandidateEntry | tuple[CandidateEntry, ...]:
+        """Return an entry by its place; unpacks all of them."""
+        return tuple(self)[index]
+
+
+class Shelf:
+    """Where a reader puts entries, chunk by chunk; what is there twice is refused, and what it holds is no use then."""
+
+    __slots__ = ("_domains", "_factories", "_providers", "_suspects", "_whole", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._domains: dict[str, dict[str, Held]] = {}
+        self._providers: dict[tuple[str, str], set[str]] = {}  # of components that more than one chunk speaks of
+        self._whole: list[CandidateEntry] = []
+        self._factories: list[bytes] = []
+        self._suspects: list[bytes] = []
+
+    def put_plain(self, entries: Sequence[PlainEntry]) -> set[str]:
+        """Pack plain entries, those of one component that follow each other as one piece.
+
+        Returns:
+            Every name that they say, to be checked.
+
+        Raises:
+            Malformed: One is there twice.
+        """
+        rows = list(map(astuple, entries))
+        names: set[str] = set()
+        start, first = 0, rows[0]
+        for place, row in enumerate(rows):
+            if row[1] != first[1] or row[0] != first[0]:
+                names |= self._put_run(rows[start:place])
+                start, first = place, row
+        names |= self._put_run(rows[start:])
+        names.update(*{row[7] for row in rows})
+        self._factories.append(_pack(list({row[3] for row in rows})))
+        self.count += len(rows)
+        return names
+
+    def put_whole(self, entries: Iterable[CandidateEntry]) -> None:
+        """Hold entries as they are.
+
+        Raises:
+            Malformed: One is there twice.
+        """
+        for entry in entries:
+            self._add(entry.domain, entry.key, entry, (entry.provider,))
+            self._whole.append(entry)
+            self.count += 1
+
+    def suspect(self, text: bytes) -> None:
+        """Keep the text of a chunk for admission to look at."""
+        self._suspects.append(text)
+
+    def close(self) -> Packed:
+        """Return all that was put there."""
+        entries = Index(self._domains, self.count)
+        return Packed(entries, tuple(self._whole), tuple(self._factories), tuple(self._suspects))
+
+    def _put_run(self, run: list[tuple[Any, ...]]) -> set[str]:
+        providers: set[str] = {row[2] for row in run}
+        domain, key, provider = run[0][:3]
+        if len(providers) != len(run):
+            raise _twice(domain, key, provider)
+        self._add(domain, key, _pack(run), providers)
+        providers.add(domain)
+        providers.add(key)
+        return providers
+
+    def _add(self, domain: str, key: str, piece: Piece, providers: Collection[str]) -> None:
+        keys = self._domains.get(domain)
+        if keys is None:
+            keys = self._domains[domain] = {}
+        held = keys.setdefault(key, piece)
+        if held is piece:
+            return
+        known = self._providers.get((domain, key))
+        if known is None:
+            known = self._providers[domain, key] = {one.provider for each in _pieces(held) for one in _named(each)}
+        for provider in providers:
+            if provider in known:
+                raise _twice(domain, key, provider)
+            known.add(provider)
+        if isinstance(held, list):
+            held.append(piece)
+        else:
+            keys[key] = [held, piece]
+
+
+def packed(candidates: Sequence[CandidateEntry]) -> Packed:
+    """Return the candidates of any manifest indexed.
+
+    Raises:
+        Malformed: An entry is there twice.
+    """
+    if isinstance(candidates, Packed):
+        return candidates
+    shelf = Shelf()
+    shelf.put_whole(candidates)
+    return shelf.close()
+
+
+def _pieces(held: Held | None) -> Sequence[Piece]:
+    if held is None:
+        return ()
+    return held if isinstance(held, list) else (held,)
+
+
+def _twice(domain: str, key: str, provider: str) -> Malformed:
+    return Malformed(f"candidates: expected {domain}/{key}/{provider} once, found it again.")
+
+
+def _named(piece: Piece) -> Sequence[_Names | CandidateEntry]:
+    return _names(piece) if isinstance(piece, bytes) else (piece,)
