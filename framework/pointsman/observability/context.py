@@ -10,8 +10,9 @@ import re
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.ASCII)
 _SAMPLED: Final = 0x01
@@ -25,8 +26,7 @@ class Trace(NamedTuple):
     sampled: bool
 
 
-@dataclass(slots=True)
-class RequestContext:
+class RequestContext(msgspec.Struct):
     """One request's labels; written by the request alone, as it learns them.
 
     Attributes:

@@ -64,7 +64,6 @@ class Components(Lease):
         runtime: Runtime,
         tenant: str | None,
         subject: str | None = None,
-        *,
         vouched: bool = True,
         connection: Callable[[], object] | None = None,
     ) -> None:

@@ -174,7 +174,7 @@ class Runtime:
         Raises:
             ComponentsClosed: The process is stopping.
         """
-        return Components(self, tenant, subject, vouched=vouched, connection=connection)
+        return Components(self, tenant, subject, vouched, connection)
 
     def explain(self, domain: str, key: str, *, tenant: str | None = None, **asked: Unpack[Asked]) -> Explanation:
         """Return the whole ranking for a component, as the next request would meet it. Never raises."""

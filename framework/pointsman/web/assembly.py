@@ -163,7 +163,7 @@ class Assembly:
             router=router,
             ground=self,
             tenancy=tenancy,
-            behind=behind,
+            behind=None if behind is None else behind.__call__,
             scrub=self._scrub,
         )
 

@@ -20,7 +20,7 @@ from pointsman.observability.tracing import rename
 from pointsman.runtime.access import Components
 from pointsman.web.access import COMPONENTS
 from pointsman.web.injection import HttpEndpoint
-from pointsman.web.middleware.boundary import Boundary
+from pointsman.web.middleware.boundary import bounded
 from pointsman.web.problems import Scrub
 from pointsman.web.results import CATALOG_HEADER, Answer
 
@@ -35,11 +35,16 @@ _REQUEST: Callable[..., object] = Request
 
 
 class Served(NamedTuple):
-    """One of our routes, under one method."""
+    """One of our routes, under one method; or the application behind, without a route.
 
-    route: Route
-    endpoint: HttpEndpoint
-    span: str
+    Attributes:
+        app: Serves; a bound method is called in half the steps of an object.
+    """
+
+    app: ASGIApp
+    route: Route | None = None
+    endpoint: HttpEndpoint | None = None
+    span: str = ""
 
 
 class Timetable(NamedTuple):
@@ -93,7 +98,7 @@ class Express:
     ) -> None:
         self._app = app
         self._exact, self._patterns, whole = timetable
-        self._behind = behind if whole else None
+        self._behind = Served(behind) if whole and behind is not None else None
         self._is_taken = is_taken
         self._router = router
         self._ground = ground
@@ -104,19 +109,19 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        served: Served | None = None
-        app: ASGIApp | None = None
-        if scope["type"] == "http" and not scope.get("root_path"):
-            served = self._found(scope)
-            app = served.endpoint if served is not None else self._behind_all(scope["path"])
-        its = self._entered(scope, receive, send) if app is not None else None
-        if app is None or its is None:
+        served = self._found(scope) if scope["type"] == "http" and not scope.get("root_path") else None
+        its = self._entered(scope, receive, send) if served is not None else None
+        if served is None or its is None:
             await self._app(scope, receive, send)
             return
         label = its.snapshot.label
+        if label is not self._label:
+            self._label, self._header = label, (CATALOG_HEADER, label.encode("ascii"))
+        header = self._header
         token = CURRENT.set(RequestContext(its.tenant_id or "", label, scope["headers"]))
         try:
-            if served is not None:
+            app = served.app
+            if served.endpoint is not None:
                 scope["router"], scope["route"], scope["endpoint"] = self._router, served.route, served.endpoint
                 rename(served.span)
                 try:
@@ -124,24 +129,14 @@ class Express:
                 except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
                     app = _raising(error)
             if type(app) is Answer:
-                start, body = app.messages(self._label_of(label))
-                await send(start)
-                await send(body)
+                app.raw_headers.append(header)
+                await send({"type": "http.response.start", "status": app.status_code, "headers": app.raw_headers})
+                await send({"type": "http.response.body", "body": app.body})
             else:
-                await Boundary(app, scrub=self._scrub, label=self._label_of(label))(scope, receive, send)
+                await bounded(app, scope, receive, send, self._scrub, header)
         finally:
             its.close()
             CURRENT.reset(token)
-
-    def _behind_all(self, path: str) -> ASGIApp | None:
-        """Return the application behind, where no route of ours serves and nothing else may."""
-        return None if self._behind is None or self._is_taken(path) else self._behind
-
-    def _label_of(self, label: str) -> tuple[bytes, bytes]:
-        """Return the header that tells what decides; made once while the same decides."""
-        if label is not self._label:
-            self._label, self._header = label, (CATALOG_HEADER, label.encode("ascii"))
-        return self._header
 
     def _found(self, scope: Scope) -> Served | None:
         """Return what serves, with the path's parameters in the scope; ``None`` where only the long way can tell."""
@@ -157,7 +152,7 @@ class Express:
                 found = {name: convertors[name].convert(text) for name, text in match.groupdict().items()}
                 scope["path_params"] = found
                 return by_method[method]
-        return None
+        return None if self._behind is None or self._is_taken(path) else self._behind
 
     def _entered(self, scope: Scope, receive: Receive, send: Send) -> Components | None:
         if not self._ground.is_open(scope):
@@ -166,8 +161,8 @@ class Express:
         if asker is None:
             return None
         connection = partial(_REQUEST, scope, receive, send)
-        its = Components(self._ground.runtime, asker.tenant, vouched=asker.vouched, connection=connection)
-        scope[COMPONENTS] = its
+        # by position: a class that is called with names takes twice as long
+        its = scope[COMPONENTS] = Components(self._ground.runtime, asker.tenant, None, asker.vouched, connection)
         return its
 
 
@@ -186,7 +181,7 @@ def timetable_of(routes: Sequence[BaseRoute], is_taken: Callable[[str], bool]) -
         if not isinstance(route, Route) or not isinstance(route.endpoint, HttpEndpoint):
             return Timetable(exact, patterns, whole=False)  # it may take anything that comes after it
         endpoint, path = route.endpoint, route.path
-        served = {method: Served(route, endpoint, f"{method} {path}") for method in route.methods or ()}
+        served = {method: Served(endpoint, route, endpoint, f"{method} {path}") for method in route.methods or ()}
         if route.param_convertors or any(earlier.path_regex.match(path) for earlier, _ in patterns):
             patterns.append((route, served))
         elif not is_taken(path):

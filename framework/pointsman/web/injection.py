@@ -85,7 +85,7 @@ class HttpEndpoint:
         self.handler = handler
         self.parameters = injection.parameters
         self._injection = injection
-        self._results = results
+        self._results = results.__call__
         self._body = body
         self._inputs = bool(injection.parameters.values or body)
         self._call = handler if is_async(handler) else partial(_in_thread, handler)

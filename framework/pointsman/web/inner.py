@@ -6,6 +6,7 @@ To Starlette and FastAPI our handler is added. Any other framework may turn an e
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection, Request
@@ -41,23 +42,26 @@ class Inner:
         its = components(scope)
         told: PointsmanError | None = None
 
-        async def mended(message: Message) -> None:
+        def mended(message: Message) -> Awaitable[None]:
             nonlocal told
             if told is not None:
-                return  # the rest of the answer that was replaced
+                return _dropped()
             if message["type"] == "http.response.start" and message["status"] == 500 and (last := its.refusal):
                 told = last
                 report(told, scope, self._scrub)
                 problem = problem_of(told, instance=scope["path"], scrub=self._scrub)
-                await _replace(problem, message, scope, receive, send)
-            else:
-                await send(message)
+                return _replace(problem, message, scope, receive, send)
+            return send(message)
 
         try:
             await self._app(scope, receive, mended)
         except Exception as error:
             if told is None or told not in (error, error.__cause__, error.__context__):
                 raise
+
+
+async def _dropped() -> None:
+    """Send nothing: the rest of an answer that was replaced."""
 
 
 async def _replace(problem: Problem, message: Message, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from starlette.responses import Response
-
-if TYPE_CHECKING:
-    from starlette.types import Message
 
 Render: TypeAlias = Callable[[Any], Response]
 CATALOG_HEADER = b"x-pointsman-catalog"
@@ -30,19 +27,15 @@ class Answer(Response):
         content_type: The header's value; ``None`` where there is no body.
     """
 
+    background = None
+
     def __init__(self, body: bytes, status: int, content_type: bytes | None = None) -> None:
         self.status_code = status
-        self.background = None
         self.body = body
         if content_type is None:
             self.raw_headers = []
         else:
             self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", content_type)]
-
-    def messages(self, *more: tuple[bytes, bytes]) -> tuple[Message, Message]:
-        """Return the two messages that carry it, with more headers."""
-        start = {"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers, *more]}
-        return start, {"type": "http.response.body", "body": self.body}
 
 
 class Results:

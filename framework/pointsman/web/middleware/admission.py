@@ -123,11 +123,11 @@ def labelling(send: Send, label: str, resolutions: Callable[[], bytes] | None = 
     """
     catalog = (CATALOG_HEADER, label.encode("ascii"))
 
-    async def labelled(message: Message) -> None:
+    def labelled(message: Message) -> Awaitable[None]:
         if message["type"] in _STARTS:
             more = [catalog] if resolutions is None else [catalog, (RESOLUTION_HEADER, resolutions())]
             message = {**message, "headers": [*message.get("headers", ()), *more]}
-        await send(message)
+        return send(message)
 
     return labelled
 

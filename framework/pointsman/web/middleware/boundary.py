@@ -1,12 +1,14 @@
 """Where exceptions end: every error that comes out of the application becomes one answer.
 
-The one broad ``except`` of the web layer. What the client has already been told cannot be taken back: once an answer
+The one broad ``except`` of the web layer. What watches the messages hands on what `send` returns and is no coroutine
+itself: every message passes it. What the client has already been told cannot be taken back: once an answer
 has begun, its error goes on to the server, which breaks the connection.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.exceptions import HTTPException, WebSocketException
@@ -37,43 +39,54 @@ class Boundary:
     Args:
         app: What may raise.
         scrub: Takes secrets out of what is told.
-        label: A header of every answer.
     """
 
-    def __init__(self, app: ASGIApp, *, scrub: Scrub = str, label: Header | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, scrub: Scrub = str) -> None:
         self._app = app
         self._scrub = scrub
-        self._label = label
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a websocket, to an answer in any case."""
-        answered = accepted = False
-        label = self._label
+        await bounded(self._app, scope, receive, send, self._scrub)
 
-        async def watched(message: Message) -> None:
-            nonlocal answered, accepted
-            kind = message["type"]
-            if kind in _STARTS:
-                answered = answered or kind in _ANSWERS
-                accepted = accepted or kind == "websocket.accept"
-                if label is not None and kind in _LABELLED:
-                    message = {**message, "headers": [*message.get("headers", ()), label]}
-            await send(message)
 
-        try:
-            await self._app(scope, receive, watched)
-        except _GONE:
+async def bounded(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, scrub: Scrub, label: Header | None = None
+) -> None:
+    """Serve as a `Boundary` does, with one more header on every answer.
+
+    Args:
+        app: What may raise.
+        scope: As ASGI says; `receive` and `send` too.
+        scrub: Takes secrets out of what is told.
+        label: The header.
+    """
+    answered = accepted = False
+
+    def watched(message: Message) -> Awaitable[None]:
+        nonlocal answered, accepted
+        kind = message["type"]
+        if kind in _STARTS:
+            answered = answered or kind in _ANSWERS
+            accepted = accepted or kind == "websocket.accept"
+            if label is not None and kind in _LABELLED:
+                message = {**message, "headers": [*message.get("headers", ()), label]}
+        return send(message)
+
+    try:
+        await app(scope, receive, watched)
+    except _GONE:
+        return
+    except Exception as error:
+        if answered:
+            raise
+        if isinstance(error, WebSocketException):
+            await send({"type": "websocket.close", "code": error.code, "reason": error.reason})
             return
-        except Exception as error:
-            if answered:
-                raise
-            if isinstance(error, WebSocketException):
-                await send({"type": "websocket.close", "code": error.code, "reason": error.reason})
-                return
-            problem = problem_of(error, instance=scope["path"], scrub=self._scrub)
-            if problem.status >= 500:
-                report(error, scope, self._scrub)
-            await answer(problem, scope, receive, watched, accepted=accepted)
+        problem = problem_of(error, instance=scope["path"], scrub=scrub)
+        if problem.status >= 500:
+            report(error, scope, scrub)
+        await answer(problem, scope, receive, watched, accepted=accepted)
 
 
 def report(error: Exception, scope: Scope, scrub: Scrub) -> None:

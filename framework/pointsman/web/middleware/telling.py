@@ -6,7 +6,7 @@ nothing of an answer, and lets every exception pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -46,12 +46,12 @@ class Telling:
         started = perf_counter()
         status, request, trace = GONE, _NOBODYS, None
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal status, request, trace
             if message["type"] == "http.response.start":
                 status = message["status"]
                 request, trace = _known(scope)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watched)
