@@ -96,7 +96,7 @@ async def _one_request(size: Size) -> Figures:
         async def once() -> None:
             asker = tenancy.at_once(SCOPE)
             assert asker is not None
-            its = Components(runtime, asker.tenant, vouched=asker.vouched)
+            its = Components(runtime, asker.tenant, None, asker.vouched)
             try:
                 given = its.at_once(asked)
                 if given is None:

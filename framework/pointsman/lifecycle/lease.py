@@ -133,8 +133,8 @@ class Lease:
         if self._single is not None:
             self._single.release()
         epoch = self.epoch
-        epoch.pins -= 1  # as Epochs.unpin does
-        if epoch.pins == 0:
+        epoch.pins = pins = epoch.pins - 1  # as Epochs.unpin does
+        if not pins:
             self._manager.epochs.let_go()
 
     @staticmethod

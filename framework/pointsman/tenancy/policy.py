@@ -194,9 +194,9 @@ class Tenancy:
         """
         if not self._plain:
             return None
-        found: bytes | None = None
+        header, found = self._header, None
         for name, value in scope["headers"]:
-            if name == self._header:
+            if name == header:
                 if found is not None:
                     return None
                 found = value

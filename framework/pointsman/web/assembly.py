@@ -153,17 +153,16 @@ class Assembly:
         if operators is not None:
             app = Mounted(app, operators.prefix, operators.app)
         is_taken = partial(_is_taken, operators)
-        timetable = timetable_of(routes, is_taken)
+        timetable = timetable_of(router, is_taken)
         if plan.middleware or tells:
             return app
         return Express(
             app,
             timetable=timetable,
             is_taken=is_taken,
-            router=router,
             ground=self,
             tenancy=tenancy,
-            behind=None if behind is None else behind.__call__,
+            behind=behind,
             scrub=self._scrub,
         )
 

@@ -13,14 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.observability.tracing import rename
 from pointsman.runtime.access import Components
 from pointsman.web.access import COMPONENTS
 from pointsman.web.injection import HttpEndpoint
-from pointsman.web.middleware.boundary import bounded
+from pointsman.web.inner import Inner
+from pointsman.web.middleware.boundary import bounded, raising
 from pointsman.web.problems import Scrub
 from pointsman.web.results import CATALOG_HEADER, Answer
 
@@ -31,20 +32,21 @@ if TYPE_CHECKING:
     from pointsman.tenancy.policy import Tenancy
     from pointsman.web.dispatch import Dispatch
 
+
 _REQUEST: Callable[..., object] = Request
 
 
 class Served(NamedTuple):
-    """One of our routes, under one method; or the application behind, without a route.
+    """One of our routes, under one method.
 
     Attributes:
-        app: Serves; a bound method is called in half the steps of an object.
+        known: What the scope says of a route: itself, its router, its endpoint.
+        span: What its span is called.
     """
 
-    app: ASGIApp
-    route: Route | None = None
-    endpoint: HttpEndpoint | None = None
-    span: str = ""
+    endpoint: HttpEndpoint
+    known: Mapping[str, object]
+    span: str
 
 
 class Timetable(NamedTuple):
@@ -77,10 +79,9 @@ class Express:
         app: The long way.
         timetable: Our routes.
         is_taken: Whether a path is served before all routes.
-        router: What ``request.url_for`` asks.
         ground: What is stood on.
         tenancy: Who asks.
-        behind: Serves what no route of ours does.
+        behind: The application that serves what no route of ours does.
         scrub: Takes secrets out of what is told.
     """
 
@@ -90,17 +91,15 @@ class Express:
         *,
         timetable: Timetable,
         is_taken: Callable[[str], bool],
-        router: Dispatch,
         ground: Ground,
         tenancy: Tenancy,
-        behind: ASGIApp | None = None,
+        behind: Inner | None = None,
         scrub: Scrub = str,
     ) -> None:
         self._app = app
         self._exact, self._patterns, whole = timetable
-        self._behind = Served(behind) if whole and behind is not None else None
+        self._behind = behind if whole else None
         self._is_taken = is_taken
-        self._router = router
         self._ground = ground
         self._tenancy = tenancy
         self._scrub = scrub
@@ -114,31 +113,31 @@ class Express:
         if served is None or its is None:
             await self._app(scope, receive, send)
             return
-        label = its.snapshot.label
-        if label is not self._label:
-            self._label, self._header = label, (CATALOG_HEADER, label.encode("ascii"))
-        header = self._header
+        label, header = its.snapshot.label, self._header
+        if label != self._label:
+            self._label, self._header = label, (header := (CATALOG_HEADER, label.encode("ascii")))
         token = CURRENT.set(RequestContext(its.tenant_id or "", label, scope["headers"]))
         try:
-            app = served.app
-            if served.endpoint is not None:
-                scope["router"], scope["route"], scope["endpoint"] = self._router, served.route, served.endpoint
-                rename(served.span)
-                try:
-                    app = await served.endpoint.respond(its, scope, receive, send)
-                except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
-                    app = _raising(error)
-            if type(app) is Answer:
-                app.raw_headers.append(header)
-                await send({"type": "http.response.start", "status": app.status_code, "headers": app.raw_headers})
-                await send({"type": "http.response.body", "body": app.body})
+            if isinstance(served, Inner):
+                await served.serve(scope, receive, send, header)
+                return
+            scope.update(served.known)
+            rename(served.span)
+            try:
+                answer = await served.endpoint.respond(its, scope, receive, send)
+            except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
+                answer = raising(error)
+            if type(answer) is Answer:
+                answer.raw_headers.append(header)
+                await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+                await send({"type": "http.response.body", "body": answer.body})
             else:
-                await bounded(app, scope, receive, send, self._scrub, header)
+                await bounded(answer, scope, receive, send, self._scrub, header)
         finally:
             its.close()
             CURRENT.reset(token)
 
-    def _found(self, scope: Scope) -> Served | None:
+    def _found(self, scope: Scope) -> Served | Inner | None:
         """Return what serves, with the path's parameters in the scope; ``None`` where only the long way can tell."""
         path, method = scope["path"], scope["method"]
         methods = self._exact.get(path)
@@ -166,31 +165,25 @@ class Express:
         return its
 
 
-def timetable_of(routes: Sequence[BaseRoute], is_taken: Callable[[str], bool]) -> Timetable:
+def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable:
     """Return those of our routes that come before any other; the first that matches serves.
 
     Args:
-        routes: All routes, in order.
+        router: All routes, in order; what ``request.url_for`` asks.
         is_taken: Whether a path is served before them.
     """
     exact: dict[str, dict[str, Served]] = {}
     patterns: list[tuple[Route, dict[str, Served]]] = []
-    for route in routes:
+    for route in router.routes:
         if isinstance(route, WebSocketRoute):
             continue
         if not isinstance(route, Route) or not isinstance(route.endpoint, HttpEndpoint):
             return Timetable(exact, patterns, whole=False)  # it may take anything that comes after it
         endpoint, path = route.endpoint, route.path
-        served = {method: Served(endpoint, route, endpoint, f"{method} {path}") for method in route.methods or ()}
+        known = {"router": router, "route": route, "endpoint": endpoint}
+        served = {method: Served(endpoint, known, f"{method} {path}") for method in route.methods or ()}
         if route.param_convertors or any(earlier.path_regex.match(path) for earlier, _ in patterns):
             patterns.append((route, served))
         elif not is_taken(path):
             exact[path] = {**served, **exact.get(path, {})}
     return Timetable(exact, patterns, whole=True)
-
-
-def _raising(error: Exception) -> ASGIApp:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise error
-
-    return app

@@ -13,8 +13,8 @@ from starlette.requests import HTTPConnection, Request
 
 from pointsman.errors import PointsmanError
 from pointsman.web.access import components
-from pointsman.web.middleware.boundary import report
-from pointsman.web.problems import Problem, Scrub, problem_of
+from pointsman.web.middleware.boundary import Header, bounded, raising, report
+from pointsman.web.problems import Scrub, problem_of
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -39,36 +39,46 @@ class Inner:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, and answer with the problem where a 500 follows a refusal of ours."""
-        its = components(scope)
+        await self.serve(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, label: Header | None = None) -> None:
+        """Serve so; with a label, which every answer then carries, an error that was not answered goes no further."""
+        answered = False
         told: PointsmanError | None = None
 
         def mended(message: Message) -> Awaitable[None]:
-            nonlocal told
+            nonlocal answered, told
             if told is not None:
                 return _dropped()
-            if message["type"] == "http.response.start" and message["status"] == 500 and (last := its.refusal):
-                told = last
-                report(told, scope, self._scrub)
-                problem = problem_of(told, instance=scope["path"], scrub=self._scrub)
-                return _replace(problem, message, scope, receive, send)
+            if message["type"] == "http.response.start":
+                answered = True
+                if label is not None:
+                    message = {**message, "headers": [*message.get("headers", ()), label]}
+                if message["status"] == 500 and (told := components(scope).refusal):
+                    return self._replace(told, message, scope, receive, send)
             return send(message)
 
         try:
             await self._app(scope, receive, mended)
         except Exception as error:
-            if told is None or told not in (error, error.__cause__, error.__context__):
+            if told is not None and told in (error, error.__cause__, error.__context__):
+                return
+            if answered or label is None:
                 raise
+            await bounded(raising(error), scope, receive, send, self._scrub, label)
+
+    async def _replace(
+        self, told: PointsmanError, message: Message, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send the problem with those headers of the replaced answer that do not describe its body."""
+        report(told, scope, self._scrub)
+        response = problem_of(told, instance=scope["path"], scrub=self._scrub).response()
+        response.raw_headers.extend(pair for pair in message.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY)
+        await response(scope, receive, send)
 
 
 async def _dropped() -> None:
     """Send nothing: the rest of an answer that was replaced."""
-
-
-async def _replace(problem: Problem, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the problem with those headers of the replaced answer that do not describe its body."""
-    response = problem.response()
-    response.raw_headers.extend(pair for pair in message.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY)
-    await response(scope, receive, send)
 
 
 def _teach(app: Any, scrub: Scrub) -> None:

@@ -26,6 +26,7 @@ from pointsman.testing.serving import started
 from pointsman.web.access import components
 from pointsman.web.application import Pointsman
 from pointsman.web.assembly import Operators
+from pointsman.web.dispatch import Dispatch
 from pointsman.web.express import Express, timetable_of
 from pointsman.web.routing import Router, compiled
 from tests.unit.web import asgi
@@ -279,7 +280,7 @@ def test_a_route_after_one_of_the_users_own_waits_for_it() -> None:
         return path.startswith("/health/")
 
     routes = compiled([router], max_body_bytes=100)
-    whole = timetable_of(routes, is_taken)
+    whole = timetable_of(Dispatch(routes), is_taken)
     assert whole.whole
     assert set(whole.exact["/hello"]) == {"GET", "HEAD", "POST"}
     assert "/health/live" not in whole.exact
@@ -289,5 +290,5 @@ def test_a_route_after_one_of_the_users_own_waits_for_it() -> None:
         "/notes/late",
         "/{root}/{rest}",
     ]
-    behind = timetable_of([*routes[:1], Mount("/notes", PlainTextResponse("m")), *routes[1:]], is_taken)
+    behind = timetable_of(Dispatch([*routes[:1], Mount("/notes", PlainTextResponse("m")), *routes[1:]]), is_taken)
     assert (list(behind.exact), behind.patterns, behind.whole) == (["/hello"], [], False)

@@ -89,6 +89,15 @@ async def bounded(
         await answer(problem, scope, receive, watched, accepted=accepted)
 
 
+def raising(error: Exception) -> ASGIApp:
+    """Return what raises the error."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    return app
+
+
 def report(error: Exception, scope: Scope, scrub: Scrub) -> None:
     """Log what the caller is not told; where it was raised matters only for what nobody foresaw."""
     where = f"{scope.get('method', 'WEBSOCKET')} {scope['path']!a}"
