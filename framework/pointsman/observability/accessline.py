@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -26,7 +26,7 @@ SERVER_ERROR: Final = 500
 """From this status on a line is a warning; what went wrong has a line of its own."""
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct):
     """One request, after its end.
 
     Attributes:
@@ -121,13 +121,13 @@ def least_status(level: str) -> int:
 
 
 def _line(answered: Answered, path: str, unsigned: str | UnsetType) -> _Line:
-    method, _, status, taken_s, request, trace = answered
+    method, status, request, trace = answered.method, answered.status, answered.request, answered.trace
     line = _Line(
         "INFO" if status < SERVER_ERROR else "WARNING",
         f"{method} {path} {status}",
         datetime.now(UTC),
         LOGGER,
-        _HttpRequest(method, path, status, f"{taken_s:.6f}s"),
+        _HttpRequest(method, path, status, f"{answered.taken_s:.6f}s"),
         unsigned_manifests=unsigned,
     )
     if request.tenant or request.catalog:

@@ -41,8 +41,10 @@ class RequestContext(msgspec.Struct):
     @property
     def traceparent(self) -> str:
         """The header as it came."""
-        value = next((value for name, value in self.headers if name == b"traceparent"), b"")
-        return value.decode("latin-1")
+        for name, value in self.headers:
+            if name == b"traceparent":
+                return value.decode("latin-1")
+        return ""
 
 
 CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_request", default=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pointsman.observability.logging import configure_logging, log_event
 from pointsman.observability.metrics import Readings, install_metrics
-from pointsman.observability.tracing import instrumented, start_exporting
+from pointsman.observability.tracing import start_exporting
 
 if TYPE_CHECKING:
     from pointsman.web.assembly import Assembly
@@ -41,6 +41,8 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
         if exporting is None:
             yield
             return
+        from pointsman.observability.sampling import instrumented
+
         undoing.callback(install_metrics(runtime.events, readings(assembly)))
         assembly.stack = instrumented(assembly.stack, settings.tracing.sample_ratio)
         try:

@@ -24,6 +24,7 @@ Condition: TypeAlias = Literal["ok", "degraded", "unavailable"]
 """What a probe tells."""
 
 METHODS = ("GET", "HEAD")
+PREFIX = "/health/"
 PATHS = ("/health/startup", "/health/live", "/health/ready")
 
 

@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from pointsman.errors import MissingExtraError, ProviderUnavailable
+from pointsman.observability.sampling import instrumented
 from pointsman.observability.settings import TracingSettings
 from pointsman.observability.tracing import (
     exporter_configured,
-    instrumented,
     recording,
     rename,
     span,

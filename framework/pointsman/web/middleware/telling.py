@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Final
 from pointsman.observability.accessline import Answered
 from pointsman.observability.context import CURRENT, RequestContext, current_trace
 from pointsman.tenancy.sources import below_root
-from pointsman.web.probes import PATHS
+from pointsman.web.probes import PATHS, PREFIX
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from pointsman.observability.context import Trace
 
 GONE: Final = 499
 """The status of a request whose client had gone before an answer began, as Cloud Run tells it."""
@@ -40,35 +38,26 @@ class Telling:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, and tell."""
         path = scope["path"]
-        if scope["type"] != "http" or below_root(path, scope.get("root_path", "")) in PATHS:
+        if scope["type"] != "http" or (PREFIX in path and below_root(path, scope.get("root_path", "")) in PATHS):
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        status, request, trace = GONE, _NOBODYS, None
+        status, answered, request = GONE, False, None
 
         def watched(message: Message) -> Awaitable[None]:
-            nonlocal status, request, trace
+            nonlocal status, answered, request
             if message["type"] == "http.response.start":
-                status = message["status"]
-                request, trace = _known(scope)
+                status, answered = message["status"], True
+                request = CURRENT.get()  # the admission forgets it at its end
             return send(message)
 
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            if request is _NOBODYS:
+            if not answered:
                 status = FAILED  # what the server answers
             raise
         finally:
-            if request is _NOBODYS:
-                request, trace = _known(scope)
+            request = request or CURRENT.get() or RequestContext(headers=scope["headers"])
+            trace = current_trace(request)
             self._tell(Answered(scope["method"], path, status, perf_counter() - started, request, trace))
-
-
-_NOBODYS: Final = RequestContext()
-
-
-def _known(scope: Scope) -> tuple[RequestContext, Trace | None]:
-    """Return whose the request is, while that is known: the admission forgets it at its end."""
-    request = CURRENT.get() or RequestContext(headers=scope["headers"])
-    return request, current_trace(request)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from pointsman import Candidate, Pointsman
+from pointsman.errors import ProviderUnavailable
 from pointsman.observability.context import CURRENT, RequestContext, current_trace
-from pointsman.observability.tracing import incoming, instrumented, is_sampled
+from pointsman.observability.sampling import incoming, instrumented, is_sampled
+from pointsman.observability.tracing import rename
 from pointsman.testing import serving
 
 Message = MutableMapping[str, Any]
@@ -93,12 +95,87 @@ async def test_a_request_that_its_caller_sampled_is_a_span_of_that_trace(spans: 
     assert recorded.kind is SpanKind.SERVER
 
 
+async def test_a_span_tells_what_was_asked_by_whom_and_how_it_was_answered_and_no_query(
+    spans: InMemorySpanExporter,
+) -> None:
+    scope = scope_of("/notes/7")
+    scope |= {"query_string": b"token=hunter2", "client": ("192.0.2.1", 4711)}
+    scope["headers"] += [(b"user-agent", b"curl/8"), (b"authorization", b"Bearer hunter2")]
+
+    async def route(_scope: Message) -> None:
+        rename("GET /notes/{note_id}")
+
+    await instrumented(answering(route))(scope, receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.name == "GET /notes/{note_id}"
+    assert recorded.attributes == {
+        "http.request.method": "GET", "http.route": "/notes/{note_id}", "http.response.status_code": 200,
+        "url.path": "/notes/7", "url.scheme": "http", "client.address": "192.0.2.1", "user_agent.original": "curl/8",
+    }  # fmt: skip
+    assert recorded.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(("status", "expected"), [(404, StatusCode.UNSET), (503, StatusCode.ERROR)])
+async def test_the_span_of_an_answer_that_is_our_fault_is_one_of_an_error(
+    spans: InMemorySpanExporter, status: int, expected: StatusCode
+) -> None:
+    await instrumented(answering(nothing, status))(scope_of(), receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.status.status_code is expected
+
+
+async def test_what_is_raised_passes_and_is_told_by_its_code(spans: InMemorySpanExporter) -> None:
+    async def fail(_scope: Message) -> None:
+        raise ProviderUnavailable("hunter2")
+
+    with pytest.raises(ProviderUnavailable):
+        await instrumented(answering(fail))(scope_of(), receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert (recorded.status.status_code, recorded.status.description) == (StatusCode.ERROR, "provider-unavailable")
+    assert "hunter2" not in recorded.to_json()
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+async def test_a_method_that_nobody_knows_is_no_value_of_its_own(spans: InMemorySpanExporter) -> None:
+    await instrumented(answering(nothing))({**scope_of(), "method": "MADEUP"}, receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.name == "HTTP"
+    assert recorded.attributes is not None
+    assert recorded.attributes["http.request.method"] == "_OTHER"
+
+
+async def test_a_websocket_is_a_span_too(spans: InMemorySpanExporter) -> None:
+    scope = {**scope_of("/live"), "type": "websocket"}
+    del scope["method"]
+
+    async def talk(scope: Message, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+    await instrumented(talk)(scope, receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.name == "WEBSOCKET"
+    assert recorded.attributes == {"url.path": "/live", "url.scheme": "http"}
+
+
+async def test_baggage_of_a_recorded_request_is_handed_on(spans: InMemorySpanExporter) -> None:
+    sent: dict[str, str] = {}
+
+    async def hand_on(_scope: Message) -> None:
+        inject(sent)
+
+    scope = scope_of(traceparent=SAMPLED)
+    scope["headers"].append((b"baggage", b"plan=gold"))
+    await instrumented(answering(hand_on))(scope, receive, send)
+    assert sent["baggage"] == "plan=gold"
+    assert sent["traceparent"].split("-")[1] == TRACE_ID
+
+
 async def test_a_trace_that_begins_here_is_drawn_once(spans: InMemorySpanExporter) -> None:
     drawn = iter([0.05, 0.5, 0.099, 0.1])
     app = instrumented(answering(nothing), 0.1, draw=lambda: next(drawn))
     for path in ("/a", "/b", "/c", "/d"):
         await app(scope_of(path), receive, send)
-    assert [recorded.attributes["http.target"] for recorded in spans.get_finished_spans() if recorded.attributes] == [
+    assert [recorded.attributes["url.path"] for recorded in spans.get_finished_spans() if recorded.attributes] == [
         "/a", "/c"
     ]  # fmt: skip
     assert list(drawn) == []
@@ -150,7 +227,10 @@ async def test_concurrent_requests_have_each_their_span_and_what_it_tells(spans:
     asked = [{**scope_of(path), "status": status} for path, status in (("/a", 200), ("/b", 404))]
     await asyncio.gather(*(app(scope, receive, send) for scope in asked))
     told = [dict(recorded.attributes or {}) for recorded in spans.get_finished_spans()]
-    assert sorted((str(one["http.target"]), one["http.status_code"]) for one in told) == [("/a", 200), ("/b", 404)]
+    assert sorted((str(one["url.path"]), one["http.response.status_code"]) for one in told) == [
+        ("/a", 200),
+        ("/b", 404),
+    ]
     assert len({recorded.context.trace_id for recorded in spans.get_finished_spans()}) == 2
 
 
