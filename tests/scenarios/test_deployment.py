@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from pointsman.cli.run import GRACE_S
+from pointsman.cli.process import GRACE_S
 from tests.scenarios.image import cloned, uploaded
 
 HOUSE = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import anyio
 import httpx
 import uvicorn
 
-from pointsman.cli.run import GRACE_S
+from pointsman.cli.process import GRACE_S
 from pointsman.errors import ConfigurationError, NoCatalog, PointsmanError
 
 if TYPE_CHECKING:

@@ -1,0 +1,52 @@
+"""One process that serves an application until a signal ends it, as Cloud Run runs a container.
+
+uvicorn's server, without its command line: every address, logging left to the application, and seven seconds for
+requests under way after SIGTERM. Must never import what the service does not need: no Typer, no Rich, no client.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Final
+
+import uvicorn
+
+from pointsman.cli.applications import load_application
+from pointsman.errors import ConfigurationError
+
+GRACE_S: Final = 7
+"""Cloud Run kills ten seconds after SIGTERM; the rest is for the application's own end."""
+
+
+class _Server(uvicorn.Server):
+    """A server that lets garbage be collected once the application stands."""
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup(sockets)  # type: ignore[arg-type]
+        gc.freeze()
+        gc.enable()
+
+
+def run(reference: str, port: str) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        reference: ``module:name``.
+        port: As ``$PORT`` says it.
+
+    Raises:
+        ConfigurationError: There is no such application, or the port is none.
+    """
+    if not (port.isascii() and port.isdecimal() and int(port) < 1 << 16):
+        raise ConfigurationError(f"PORT: expected a port from 0 to 65535, found {port!r}.")
+    config = uvicorn.Config(
+        load_application(reference),
+        host="0.0.0.0",  # noqa: S104 - Cloud Run reaches the container from outside
+        port=int(port),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    _Server(config).run()
