@@ -27,7 +27,7 @@ _MAX_NAME = 512
 
 SCHEMES: Mapping[str, str] = {
     "file": "pointsman.stores.file:FileStore",
-    "gs": "pointsman.stores.gcs:GoogleStore",
+    "gs": "pointsman.stores.gcs.store:GoogleStore",
     "https": "pointsman.stores.https:HttpsStore",
     "http": "pointsman.stores.https:HttpsStore",
     "memory": "pointsman.stores.memory:MemoryStore",
