@@ -344,7 +344,12 @@ ROWS = (
         9.1, "cold start, settings compiled, handlers with pydantic bodies", 1.4, Way(OURS_WITH_BODIES, compiled=True)
     ),
     _row(10, "cold start, settings not compiled", 1.7, Way()),
-    _row(11, "cold start with the manifest from the bucket (emulator)", 1.6, Way(bucket=True)),
+    _row(
+        11,
+        "cold start, settings compiled, with the manifest from the bucket (emulator)",
+        1.6,
+        Way(compiled=True, bucket=True),
+    ),
     Row(
         12,
         "first start without compiled bytecode",

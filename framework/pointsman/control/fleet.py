@@ -7,6 +7,7 @@ runs in it.
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pointsman.control.adoption import Adoption
@@ -15,7 +16,6 @@ from pointsman.control.convergence import Convergence, Freshness
 from pointsman.control.effective import Effective, Manifests, Refusal
 from pointsman.control.journal import Journal, Record
 from pointsman.control.judging import Judge
-from pointsman.control.operations import Operations
 from pointsman.control.ports import Admission, DataPlane, Ground, told
 from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from pointsman.control.operations import Operations
     from pointsman.control.reading import FleetHead
     from pointsman.declarations import Component
     from pointsman.manifests.trust import Trust
@@ -79,8 +80,15 @@ class Fleet:
         self._writer = Writer(ground, self.convergence, belief.seal)
         self._adoption = Adoption(ground, reader, self._writer, manifests, plane)
         self._journal = Journal(ground.heads)
-        judge = Judge(self.effective, plane)
-        self._operations = Operations(ground, self.convergence, self._writer, judge, self._journal, plane)
+        self._plane = plane
+
+    @cached_property
+    def _operations(self) -> Operations:
+        """What carries out commands; most replicas never see one."""
+        from pointsman.control.operations import Operations
+
+        judge = Judge(self.effective, self._plane)
+        return Operations(self._ground, self.convergence, self._writer, judge, self._journal, self._plane)
 
     # --- life ---
 

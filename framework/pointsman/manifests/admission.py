@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -26,14 +26,15 @@ from pointsman.errors import (
     SecretForbidden,
 )
 from pointsman.manifests.canonical import encode_all
-from pointsman.manifests.destinations import Destination, Pattern, names_destination, parse_destinations
-from pointsman.manifests.disclosure import check_disclosure
 from pointsman.manifests.factories import SHIPPED, FactoryPattern, is_granted, named_references, parse_factory_pattern
 from pointsman.manifests.packed import OPENS, Packed
 from pointsman.manifests.schema import CandidateEntry, Manifest, Values
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.template import Kind, Path, parse_template, walk
 from pointsman.values import frozen
+
+if TYPE_CHECKING:
+    from pointsman.manifests.destinations import Destination, Pattern
 
 IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 """Components that say where secrets come from and who is believed: no manifest registers, selects or sets them."""
@@ -43,7 +44,7 @@ _IMAGE_KEYS: Final = frozenset(component.partition("/")[2] for component in IMAG
 _BLANK = re.compile(r"\$\{\s*(?:env|secret)\b", re.IGNORECASE)
 _NO_IMAGE: Final = Layered()
 
-Patterns: TypeAlias = tuple[Pattern, ...]
+Patterns: TypeAlias = tuple["Pattern", ...]
 
 
 @frozen
@@ -104,9 +105,13 @@ def admit(manifest: Manifest, gate: Gate, image: Layered = _NO_IMAGE) -> None:
     _check_components(manifest)
     _check_factories(manifest, gate)
     _check_blanks(manifest)
-    for where, provider, values in provider_values(manifest):
-        _check_values(where, provider, values, gate)
-    check_disclosure(manifest, image, gate.secret_destinations)
+    said = list(provider_values(manifest))
+    if said:
+        from pointsman.manifests.disclosure import check_disclosure  # most manifests leave settings to the image
+
+        for where, provider, values in said:
+            _check_values(where, provider, values, gate)
+        check_disclosure(manifest, image, gate.secret_destinations)
 
 
 def provider_values(manifest: Manifest) -> Iterator[tuple[str, str, Values]]:
@@ -226,6 +231,8 @@ def _keys(value: object) -> Iterator[str]:
 
 
 def _check_values(where: str, provider: str, values: Values, gate: Gate) -> None:
+    from pointsman.manifests.destinations import names_destination
+
     for key in _keys(values):
         if names_destination("", key):
             _check_destination(f"{where}: a key", "", key, gate)
@@ -236,6 +243,8 @@ def _check_values(where: str, provider: str, values: Values, gate: Gate) -> None
 
 
 def _check_destination(place: str, name: str, text: str, gate: Gate) -> None:
+    from pointsman.manifests.destinations import names_destination, parse_destinations
+
     if not names_destination(name, text):
         return
     try:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pointsman.errors import ConfigurationError
 from pointsman.manifests.admission import Gate
-from pointsman.manifests.destinations import parse_pattern
 from pointsman.manifests.factories import SHIPPED, parse_factory_pattern
 from pointsman.manifests.limits import DEFAULT_LIMITS, Limits
 from pointsman.resolution.reference import is_gated_form
 from pointsman.rules import FORBID, After, Bounds
 from pointsman.values import frozen
+
+if TYPE_CHECKING:
+    from pointsman.manifests.destinations import Pattern
 
 T = TypeVar("T")
 
@@ -37,14 +39,22 @@ def _check_factories(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _check_destinations(given: tuple[str, ...]) -> tuple[str, ...]:
-    _parsed(parse_pattern, given)
+    _patterns(given)
     return given
 
 
 def _check_secret_destinations(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     for patterns in given.values():
-        _parsed(parse_pattern, patterns)
+        _patterns(patterns)
     return given
+
+
+def _patterns(given: Collection[str]) -> tuple[Pattern, ...]:
+    if not given:
+        return ()
+    from pointsman.manifests.destinations import parse_pattern  # most images grant none
+
+    return _parsed(parse_pattern, given)
 
 
 def _check_limits(given: Limits) -> Limits:
@@ -101,11 +111,8 @@ class TrustSettings:
             granted = (SHIPPED, *(reference for reference in installed if is_gated_form(reference)))
         return Gate(
             factories=tuple(parse_factory_pattern(text) for text in granted),
-            destinations=tuple(parse_pattern(text) for text in self.destinations),
-            private_destinations=tuple(parse_pattern(text) for text in self.private_destinations),
+            destinations=_patterns(self.destinations),
+            private_destinations=_patterns(self.private_destinations),
             secrets={provider: frozenset(names) for provider, names in self.secrets.items()},
-            secret_destinations={
-                provider: tuple(parse_pattern(text) for text in texts)
-                for provider, texts in self.secret_destinations.items()
-            },
+            secret_destinations={provider: _patterns(texts) for provider, texts in self.secret_destinations.items()},
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Event
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pointsman.observability import events as happened
 
 
-class Counted(NamedTuple):
+class Counted(msgspec.Struct, frozen=True):
     """What an event adds one to, told apart by which of its fields."""
 
     counter: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointsman.declarations import Component
 from pointsman.resolution.contribution import Contribution, Policy, ProviderValues, Source
@@ -39,7 +39,8 @@ _DEFAULT_POLICY = Policy()
 _NO_LABELS: Mapping[str, str] = {}
 
 
-class Outage(NamedTuple):
+@frozen
+class Outage:
     """A candidate that fails with these settings, for this tenant where the tenant is part of it."""
 
     candidate: Candidate
@@ -173,7 +174,8 @@ def registrations_of(contribution: Contribution, source: Source) -> Group:
     return tuple(register_as(candidate, source, number) for number, candidate in enumerate(candidates))
 
 
-class Dangling(NamedTuple):
+@frozen
+class Dangling:
     """A selection that names a provider which nobody registers."""
 
     layer: str

@@ -5,7 +5,6 @@ Pure. Nothing is decided here; a sentence never says more than the verdict holds
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -79,6 +78,8 @@ def known_components(catalog: Catalog, wanted: str) -> str:
     known = [str(component) for component in catalog.candidates]
     if not known:
         return "Nothing is registered at all: pass candidates with include=."
+    from difflib import get_close_matches  # for a mistake
+
     near = get_close_matches(wanted, known, n=1)
     listed = ", ".join(known[:20]) + (" …" if len(known) > 20 else "")
     if not near:

@@ -7,7 +7,6 @@ writes a literal ``$``, so ``${$}{tenant}`` is the text ``${tenant}``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
@@ -268,6 +267,8 @@ async def _secret(reference: Reference, secrets: SecretSource | None, where: str
 
 def _malformed(text: str, start: int, where: str) -> ConfigurationError:
     """Return the refusal of one blank; it tells the position, and no character of the text."""
+    import difflib  # for a mistake
+
     word = _KIND.match(text, start)
     close = difflib.get_close_matches(word[1], list(Kind), n=1) if word else []
     hint = f"Did you mean ${{{close[0]}{'' if close[0] == Kind.TENANT else ':NAME'}}}? {_FORMS}" if close else _FORMS

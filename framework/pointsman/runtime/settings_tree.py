@@ -6,7 +6,6 @@ back to a file and line, a variable or an argument. No message shows a value.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
@@ -117,6 +116,8 @@ def placed(where: str) -> Iterator[None]:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant."""
+    import difflib  # for a mistake
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1) or difflib.get_close_matches(name.lower(), names, n=1)
     return close[0] if close else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Contradiction(msgspec.Struct, frozen=True):
     claimed: str | None
 
 
-class _Located(NamedTuple):
+class _Located(msgspec.Struct, frozen=True):
     tenant: str | None
     root_path: str | None = None
     claims: Claims | None = None

@@ -13,8 +13,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -32,7 +33,7 @@ Scrub: TypeAlias = Callable[[str], str]
 _RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
 
 
-class _Row(NamedTuple):
+class _Row(msgspec.Struct, frozen=True):
     status: int
     title: str
     public: int | None = None

@@ -14,8 +14,10 @@ from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
+
+import msgspec
 
 from pointsman.lifecycle.factories import unwrapped
 
@@ -47,7 +49,7 @@ class _Unreadable(Exception):
     """A text is not of the type; holds detail and code, in pydantic's words."""
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True):
     """One parameter that the path or the query carries.
 
     Attributes:

@@ -319,9 +319,11 @@ def test_an_outage_is_of_a_candidate_with_its_settings_and_of_a_tenant_only_wher
         {("adapter", "cache", "redis"): {"url": "a"}}, {"acme": {("adapter", "cache", "redis"): {"url": "b"}}}
     )
     catalog = catalog_of(shared, own, settings=Contribution(provider_settings=layered))
-    assert outage_of(catalog, shared, None) == outage_of(catalog, shared, "globex") == (shared, "{'url': 'a'}", None)
-    assert outage_of(catalog, shared, "acme") == (shared, "{'url': 'b'}", None)
-    assert outage_of(catalog, own, "acme") == (own, "{}", "acme")
+    assert (
+        outage_of(catalog, shared, None) == outage_of(catalog, shared, "globex") == Outage(shared, "{'url': 'a'}", None)
+    )
+    assert outage_of(catalog, shared, "acme") == Outage(shared, "{'url': 'b'}", None)
+    assert outage_of(catalog, own, "acme") == Outage(own, "{}", "acme")
     down = catalog_of(
         shared, own, settings=Contribution(provider_settings=layered), outages={outage_of(catalog, shared, "acme")}
     )
