@@ -30,6 +30,7 @@ from pointsman.manifests.factories import SHIPPED, FactoryPattern, is_granted, n
 from pointsman.manifests.packed import OPENS, Packed
 from pointsman.manifests.schema import CandidateEntry, Manifest, Values
 from pointsman.resolution.contribution import Layered
+from pointsman.resolution.listing import distinct_of
 from pointsman.resolution.template import Kind, Path, parse_template, walk
 from pointsman.values import frozen
 
@@ -115,10 +116,13 @@ def admit(manifest: Manifest, gate: Gate, image: Layered = _NO_IMAGE) -> None:
 
 
 def provider_values(manifest: Manifest) -> Iterator[tuple[str, str, Values]]:
-    """Yield ``(place for messages, full provider name, settings)``: for everyone first, then tenant by tenant."""
+    """Yield ``(place for messages, full provider name, settings)``: for everyone first, then tenant by tenant.
+
+    Of tenants who share an entry one speaks for all.
+    """
     for provider, values in manifest.provider_settings.items():
         yield f"provider_settings.{provider}", provider, values
-    for tenant, entry in manifest.tenants.items():
+    for tenant, entry in distinct_of(manifest.tenants):
         for provider, values in entry.provider_settings.items():
             yield f"tenants.{tenant}.provider_settings.{provider}", provider, values
 
@@ -141,7 +145,7 @@ def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield component, "selections"
     for component in manifest.components:
         yield component, "components"
-    for tenant, of_tenant in manifest.tenants.items():
+    for tenant, of_tenant in distinct_of(manifest.tenants):
         for component in of_tenant.selections:
             yield component, f"tenants.{tenant}.selections"
     for where, provider, _ in provider_values(manifest):
@@ -201,11 +205,10 @@ def _plain_texts(manifest: Manifest) -> Iterator[str]:
     """Yield every text and key outside of provider settings, without the candidates that have no blank at all."""
     for suspects in _suspects(manifest.candidates):
         yield from _texts_of(msgspec.json.decode(suspects))
-    content = msgspec.to_builtins(replace(manifest, candidates=()))
-    content.pop("provider_settings", None)
-    for tenant in content.get("tenants", {}).values():
-        tenant.pop("provider_settings", None)
-    yield from _texts_of(content)
+    yield from _texts_of(msgspec.to_builtins(replace(manifest, candidates=(), tenants={}, provider_settings={})))
+    yield from manifest.tenants
+    for _, entry in distinct_of(manifest.tenants):
+        yield from _texts_of(msgspec.to_builtins(replace(entry, provider_settings={})))
 
 
 def _suspects(listed: Sequence[CandidateEntry]) -> Iterable[bytes]:

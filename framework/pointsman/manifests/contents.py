@@ -17,6 +17,7 @@ from pointsman.errors import ConfigurationError, Malformed
 from pointsman.manifests.entries import Entries
 from pointsman.manifests.factories import gated
 from pointsman.manifests.packed import packed
+from pointsman.manifests.roll import by_tenant
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, PolicyEntry
 from pointsman.resolution.contribution import Contribution, Layered, Policy, ProviderValues
 from pointsman.resolution.reference import GatedReference
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from pointsman.manifests.schema import Choice, Values
+    from pointsman.manifests.schema import Choice, TenantEntry, Values
 
 T = TypeVar("T")
 
@@ -57,11 +58,7 @@ def contribution_of(manifest: Manifest, marks: Mapping[str, Candidate]) -> Contr
             choices=Choices(_selections(manifest.selections, "selections"), _tenants_selections(manifest)),
             provider_settings=Layered(
                 _provider_values(manifest.provider_settings),
-                {
-                    tenant: _provider_values(entry.provider_settings)
-                    for tenant, entry in manifest.tenants.items()
-                    if entry.provider_settings
-                },
+                by_tenant(manifest.tenants, lambda _, entry: _provider_values(entry.provider_settings) or None),
             ),
             labels=_labels(manifest),
             policies={parse_component(name): _policy(entry) for name, entry in manifest.components.items()},
@@ -173,27 +170,27 @@ def _selections(choices: Mapping[str, Choice], where: str) -> Selections:
     }
 
 
-def _tenants_selections(manifest: Manifest) -> dict[str, Selections]:
-    """Return each tenant's own; tenants that select the same share one mapping."""
-    known: dict[tuple[tuple[str, Choice], ...], Selections] = {}
-    found: dict[str, Selections] = {}
-    for tenant, entry in manifest.tenants.items():
-        if entry.selections:
-            said = tuple(entry.selections.items())
-            selections = known.get(said)
-            if selections is None:
-                selections = known[said] = _selections(entry.selections, f"tenants.{tenant}.selections")
-            found[tenant] = selections
-    return found
+def _tenants_selections(manifest: Manifest) -> Mapping[str, Selections]:
+    """Return each tenant's own; tenants that select the same share one mapping, and mappings share their words."""
+    known: dict[bytes, Selections] = {}
+    words: dict[Any, Any] = {}
+
+    def made(tenant: str, entry: TenantEntry) -> Selections | None:
+        said = msgspec.json.encode(entry.selections)  # as short as a key can be: there may be many
+        if entry.selections and said not in known:
+            found = _selections(entry.selections, f"tenants.{tenant}.selections").items()
+            known[said] = {words.setdefault(one, one): words.setdefault(value, value) for one, value in found}
+        return known.get(said)
+
+    return by_tenant(manifest.tenants, made)
 
 
-def _labels(manifest: Manifest) -> dict[str, dict[str, str]]:
+def _labels(manifest: Manifest) -> Mapping[str, Mapping[str, str]]:
     """Return every tenant's labels; tenants with the same share one mapping."""
     known: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    return {
-        tenant: known.setdefault(tuple(entry.labels.items()), entry.labels)
-        for tenant, entry in manifest.tenants.items()
-    }
+    return by_tenant(
+        manifest.tenants, lambda _, entry: known.setdefault(tuple(entry.labels.items()), dict(entry.labels))
+    )
 
 
 def _provider_values(settings: Mapping[str, Values]) -> ProviderValues:

@@ -15,6 +15,7 @@ from pointsman.errors import DestinationForbidden
 from pointsman.manifests.destinations import Pattern, names_destination, parse_destinations
 from pointsman.manifests.schema import Manifest
 from pointsman.resolution.contribution import Layered
+from pointsman.resolution.listing import distinct_of
 from pointsman.resolution.template import walk
 
 Merged: TypeAlias = Mapping[str, tuple[Any, bool]]
@@ -53,7 +54,7 @@ def check_disclosure(manifest: Manifest, image: Layered, granted: Mapping[str, t
 
 def _providers(manifest: Manifest) -> Iterator[str]:
     found = dict.fromkeys(manifest.provider_settings)
-    for entry in manifest.tenants.values():
+    for _, entry in distinct_of(manifest.tenants):
         found |= dict.fromkeys(entry.provider_settings)
     return iter(found)
 

@@ -2,7 +2,7 @@
 
 The short way only: it reads the canonical form of what is well, and says ``None`` of anything else, which is then for
 `canonical` to judge. It never takes what `canonical` would refuse. Where a chunk begins and ends is a guess that needs
-not be right: what is taken is only what, put together from what was understood of all parts, is the text again.
+not be right: what is taken is only what, put together from all that was understood, is the text again.
 """
 
 from __future__ import annotations
@@ -10,51 +10,69 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from pointsman.errors import Malformed
-from pointsman.manifests.packed import OPENS, Packed, PlainEntry, Shelf
+from pointsman.manifests.packed import OPENS, PlainEntry, Shelf
+from pointsman.manifests.roll import OnRoll, Register, Said
 from pointsman.manifests.scanning import check_depth, has_long_number
 from pointsman.manifests.schema import CandidateEntry, Manifest, TenantEntry, TenantId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
 CHUNK_BYTES: Final = 256 * 1024
-"""About as much text of candidates is decoded at once: some milliseconds."""
-CHUNK: Final = 2_000
-"""Tenants that are decoded at once."""
+"""About as much text is decoded at once: a millisecond or two."""
 LARGE_BYTES: Final = 32 * 1024
 """What is shorter is read at once."""
+CHUNK: Final = 2_000
+"""Entries of tenants that are decoded at once."""
 GUESSES: Final = 8
-"""So many ends of the candidates are tried."""
-
-
-class Sheet(Manifest, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A manifest whose tenants were not read yet."""
-
-    tenants: dict[TenantId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]  # narrower on the wire, wider here
-
-
-_NOTHING: Final[Mapping[str, Any]] = {
-    "selections": {}, "provider_settings": {}, "components": {}, "workflows": (), "events": (), "tasks": ()
+"""So many places where a chunk may end are tried."""
+_AFTER: Final[Mapping[str, Any]] = {
+    "provider_settings": {}, "components": {}, "workflows": (), "events": (), "tasks": ()
 }  # fmt: skip
-"""All that may follow the candidates and the tenants, left out."""
+"""All that may follow the tenants, left out."""
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
-_SHEETS: Final = msgspec.json.Decoder(Sheet)
+_RESTS: Final = msgspec.json.Decoder(Manifest)
 _PLAIN: Final = msgspec.json.Decoder(list[PlainEntry])
 _ENTRIES: Final = msgspec.json.Decoder(list[CandidateEntry])
+_IDS: Final = msgspec.json.Decoder(dict[TenantId, msgspec.Raw])
 _TENANTS: Final = msgspec.json.Decoder(list[TenantEntry])
 _OF_NAMES: Final = re.compile(r"[A-Za-z0-9_.-]+")
-_OPENING: Final = b',"candidates":['
-_FIRST: Final = b'{"domain":"'
-_NEXT: Final = re.compile(rb'\},(?=\{"domain":"[^"\\]*","key":"[^"\\]*","provider":")')
-_LAST: Final = re.compile(
-    rb'\}\](?:\}\Z|,"(?:selections|tenants|provider_settings|components|workflows|events|tasks)":)'
+
+
+class Part(NamedTuple):
+    """A part of a manifest that may be large, and how its text looks where it may be cut.
+
+    Attributes:
+        opening: What stands before it.
+        frame: The form of a chunk.
+        between: What ends an entry before another one, probably.
+        last: What ends the last entry, probably.
+    """
+
+    opening: bytes
+    frame: bytes
+    between: re.Pattern[bytes]
+    last: re.Pattern[bytes]
+
+
+CANDIDATES: Final = Part(
+    b',"candidates":[',
+    b"[%b]",
+    re.compile(rb'\}(?=,\{"domain":"[^"\\]*","key":"[^"\\]*","provider":")'),
+    re.compile(rb'\}(?=\](?:\}\Z|,"(?:selections|tenants|provider_settings|components|workflows|events|tasks)":))'),
+)
+TENANTS: Final = Part(
+    b',"tenants":{',
+    b"{%b}",
+    re.compile(rb'(?<=[{}])\}(?=,")'),
+    re.compile(rb'(?<=[{}])\}(?=\}(?:\}\Z|,"(?:provider_settings|components|workflows|events|tasks)":))'),
 )
 
 
@@ -63,64 +81,73 @@ def read_in_chunks(data: bytes, size: int = CHUNK_BYTES) -> Manifest | None:
 
     Args:
         data: What is verified.
-        size: Bytes of candidates in a chunk, about.
+        size: Bytes in a chunk, about.
     """
-    shelf = Shelf()
+    shelf, register = Shelf(), Register()
     try:
-        began = data.find(_OPENING + _FIRST)
-        if began < 0:
-            return _rest(data, None, shelf)
-        end = _shelve(data, began + len(_OPENING), size, shelf)
-        return _rest(data[:began] + data[end + 1 :], data[:began], shelf)
+        rest, before_candidates = _cut_out(data, CANDIDATES, size, lambda text: _put(text, shelf))
+        rest, before_tenants = _cut_out(rest, TENANTS, size, lambda text: _enrol(text, register))
+        check_depth(rest, "manifest")
+        manifest = _RESTS.decode(rest)
+        if manifest.candidates or manifest.tenants or _ENCODER.encode(manifest) != rest or has_long_number(rest):
+            return None
+        upper = replace(manifest, **_AFTER)
+        for before, above in ((before_candidates, replace(upper, selections={})), (before_tenants, upper)):
+            if before is not None and before != _ENCODER.encode(above)[:-1]:
+                return None
+        _check_entries(register.texts)
     except (msgspec.MsgspecError, Malformed, ValueError, OverflowError, RecursionError):
         return None
+    return replace(
+        manifest,
+        candidates=() if before_candidates is None else shelf.close(),
+        tenants={} if before_tenants is None else OnRoll(register.close(), Said(register.texts)),
+    )
 
 
-def _shelve(data: bytes, at: int, size: int, shelf: Shelf) -> int:
-    """Put the entries that begin at a place on the shelf, and return where the last one ends.
-
-    Raises:
-        Malformed: They must be read the long way.
-    """
-    is_last = False
-    while not is_last:
-        end, is_last = _chunk(data, at, size, shelf)
-        at = end + 1
-    return end
-
-
-def _chunk(data: bytes, at: int, size: int, shelf: Shelf) -> tuple[int, bool]:
-    """Put the entries of the chunk that begins at a place on the shelf; return where it ends, and if it is the last."""
-    for end, is_last in _ends(data, at, size):
-        text = b"[%b]" % data[at:end]
-        if _put(text, shelf):
-            if OPENS in text:
-                shelf.suspect(text)
-            return end, is_last
-    raise Malformed("candidates: expected whole entries.")
-
-
-def _ends(data: bytes, at: int, size: int) -> Iterator[tuple[int, bool]]:
-    """Yield where a chunk that begins at a place may end, and whether it is the last then."""
-    following = _NEXT.search(data, at + size, at + 2 * size)
-    if following is not None:
-        yield following.start() + 1, False
-    for found in islice(_LAST.finditer(data, at, at + 3 * size), GUESSES):
-        yield found.start() + 1, True
-
-
-def _put(text: bytes, shelf: Shelf) -> bool:
-    """Put the entries of a chunk on the shelf, all plain or all whole; false: it ends somewhere else.
+def _cut_out(text: bytes, part: Part, size: int, put: Callable[[bytes], bool]) -> tuple[bytes, bytes | None]:
+    """Read a part chunk by chunk, and return the text without it, and what stands before it, if it is there.
 
     Raises:
         Malformed: It must be read the long way.
-        msgspec.ValidationError: As well.
+    """
+    began = text.find(part.opening)
+    if began < 0:
+        return text, None
+    at, is_last = began + len(part.opening), False
+    while not is_last:
+        for end, is_last in _ends(text, at, size, part):  # noqa: B007 - told after the loop
+            if put(part.frame % text[at:end]):
+                break
+        else:
+            raise Malformed("expected whole entries.")
+        at = end + 1
+    return text[:began] + text[at:], text[:began]
+
+
+def _ends(text: bytes, at: int, size: int, part: Part) -> Iterator[tuple[int, bool]]:
+    """Yield where a chunk that begins at a place may end, and whether it is the last then."""
+    for found in islice(part.between.finditer(text, at + size, at + 2 * size), GUESSES):
+        yield found.end(), False
+    ends = [found.end() for found in part.last.finditer(text, at, at + 3 * size)]
+    for end in dict.fromkeys((*ends[:GUESSES], *ends[-GUESSES:])):
+        yield end, True
+
+
+def _put(text: bytes, shelf: Shelf) -> bool:
+    """Put the entries of a chunk on the shelf, all plain or all whole; false: it ends somewhere else, or is not well.
+
+    Raises:
+        Malformed: It must be read the long way.
     """
     try:
         plain = _PLAIN.decode(text)
     except msgspec.ValidationError:
-        check_depth(text, "candidates")
-        whole = _ENTRIES.decode(text)
+        try:
+            check_depth(text, "candidates")
+            whole = _ENTRIES.decode(text)
+        except (Malformed, msgspec.DecodeError):
+            return False
         well = not has_long_number(text) and _ENCODER.encode(whole) == text
         shelf.put_whole(whole)
     except msgspec.DecodeError:
@@ -129,6 +156,8 @@ def _put(text: bytes, shelf: Shelf) -> bool:
         well = _well_named(shelf.put_plain(plain)) and _ENCODER.encode(plain) == text
     if not well:
         raise Malformed("candidates: expected the canonical form.")
+    if OPENS in text:
+        shelf.suspect(text)
     return True
 
 
@@ -137,33 +166,31 @@ def _well_named(names: AbstractSet[str]) -> bool:
     return min(map(len, names)) > 0 and max(map(len, names)) <= 128 and _OF_NAMES.fullmatch("".join(names)) is not None
 
 
-def _rest(text: bytes, before: bytes | None, shelf: Shelf) -> Manifest | None:
-    """Return the manifest; ``before`` is what stands before its candidates, if there are any."""
-    check_depth(text, "manifest")
-    sheet = _SHEETS.decode(text)
-    bare = replace(sheet, tenants={})
-    if sheet.candidates or _ENCODER.encode(sheet) != text or has_long_number(_ENCODER.encode(bare)):
-        return None
-    if before is not None and _ENCODER.encode(replace(bare, **_NOTHING))[:-1] != before:
-        return None
-    tenants = _tenants(sheet.tenants, CHUNK)
-    if tenants is None:
-        return None
-    said = {name: getattr(bare, name) for name in Manifest.__struct_fields__}
-    candidates: Packed | tuple[CandidateEntry, ...] = () if before is None else shelf.close()
-    return Manifest(**{**said, "candidates": candidates, "tenants": tenants})
+def _enrol(text: bytes, register: Register) -> bool:
+    """Put the tenants of a chunk into the register; false: it ends somewhere else, or is not well.
+
+    Raises:
+        Malformed: It must be read the long way.
+    """
+    try:
+        check_depth(text, "tenants")
+        raws = _IDS.decode(text)
+    except (Malformed, msgspec.DecodeError):
+        return False
+    if _ENCODER.encode(raws) != text:
+        raise Malformed("tenants: expected the canonical form.")
+    register.put(raws)
+    return True
 
 
-def _tenants(raws: Mapping[str, msgspec.Raw], size: int) -> dict[str, TenantEntry] | None:
-    """Return the entries of tenants; those who say the same share one, which is read once."""
-    said = {tenant: bytes(raw) for tenant, raw in raws.items()}
-    distinct = list(dict.fromkeys(said.values()))
-    known: dict[bytes, TenantEntry] = {}
-    for start in range(0, len(distinct), size):
-        some: Sequence[bytes] = distinct[start : start + size]
-        text = b"[%b]" % b",".join(some)
-        found = _TENANTS.decode(text)
-        if has_long_number(text) or _ENCODER.encode(found) != text:
-            return None
-        known.update(zip(some, found, strict=True))
-    return {tenant: known[text] for tenant, text in said.items()}
+def _check_entries(texts: Sequence[bytes]) -> None:
+    """Refuse entries of tenants that must be read the long way.
+
+    Raises:
+        Malformed: There is one.
+        msgspec.ValidationError: As well.
+    """
+    for start in range(0, len(texts), CHUNK):
+        text = b"[%b]" % b",".join(texts[start : start + CHUNK])
+        if has_long_number(text) or _ENCODER.encode(_TENANTS.decode(text)) != text:
+            raise Malformed("tenants: expected the canonical form.")

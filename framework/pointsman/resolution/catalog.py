@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pointsman.declarations import Component
 from pointsman.resolution.contribution import Contribution, Policy, ProviderValues, Source
 from pointsman.resolution.eligibility import Environment, barrier_here
-from pointsman.resolution.listing import Listing
+from pointsman.resolution.listing import Listing, Shared
 from pointsman.resolution.precedence import Registration, register_as
 from pointsman.resolution.selection import Choices, Selection, Selections, Split
 from pointsman.values import frozen
@@ -285,6 +285,8 @@ class Catalog:
         for source in ("replica", "control", "settings", "manifest"):
             choices = self.choices(source)
             yield from self._dangling_in(source, None, choices.everyone)
+            if isinstance(choices.tenants, Shared) and not self._any_dangling(source, choices.tenants):
+                continue
             sound: set[int] = set()  # mappings that many tenants share, each looked at once
             for tenant, selections in choices.tenants.items():
                 if id(selections) not in sound:
@@ -292,6 +294,10 @@ class Catalog:
                     if not found:
                         sound.add(id(selections))
                     yield from found
+
+    def _any_dangling(self, source: str, tenants: Shared[Selections]) -> bool:
+        pairs = tenants.distinct()
+        return any(True for tenant, selections in pairs for _ in self._dangling_in(source, tenant, selections))
 
     def _dangling_in(self, source: str, tenant: str | None, selections: Selections) -> Iterator[Dangling]:
         for component, selection in selections.items():

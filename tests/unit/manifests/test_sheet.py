@@ -13,8 +13,9 @@ from pointsman.manifests import sheet
 from pointsman.manifests.canonical import decode, decode_document, encode
 from pointsman.manifests.contents import candidate_of
 from pointsman.manifests.packed import Packed, PlainEntry
-from pointsman.manifests.schema import CandidateEntry, Manifest, TenantEntry
+from pointsman.manifests.schema import CandidateEntry, Manifest, Split, TenantEntry
 from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
+from pointsman.resolution.listing import distinct_of
 from tests.forge import Forge
 
 FORGE = Forge()
@@ -171,21 +172,42 @@ TENANTS = st.dictionaries(
     st.text(min_size=1, max_size=3),
     st.builds(
         TenantEntry,
-        selections=st.dictionaries(st.sampled_from(["adapter/cache", "adapter/queue"]), st.sampled_from(["a", "b"])),
-        provider_settings=st.dictionaries(st.just("adapter/cache/a"), st.just({"b": [1, {"c": "d"}]})),
+        selections=st.dictionaries(
+            st.sampled_from(["adapter/cache", "adapter/queue"]),
+            st.sampled_from(["a", "b", Split(incumbent="a", to=(("b", 5),))]),
+        ),
+        provider_settings=st.dictionaries(
+            st.sampled_from(["adapter/cache/a", "adapter/cache/b"]),
+            st.sampled_from([{"b": [1, {"c": "d"}]}, {"tasks": {"a": {}}, "x": {}}]),
+        ),
         labels=st.dictionaries(st.sampled_from(["plan", "zone"]), st.text(max_size=2)),
     ),
-    max_size=6,
+    max_size=12,
 )
 
 
-@given(TENANTS)
-def test_tenants_are_read_as_in_the_whole_and_equal_ones_once(tenants: dict[str, TenantEntry]) -> None:
-    data = encode(FORGE.manifest(tenants=tenants))
-    found = read_in_chunks(data)
+@given(TENANTS, st.integers(300, 900))
+def test_tenants_are_read_as_in_the_whole_and_equal_ones_once(tenants: dict[str, TenantEntry], size: int) -> None:
+    data = encode(FORGE.manifest(tenants=tenants, tasks=({"a": {"tenants": {"b": {}}}},)))
+    found = read_in_chunks(data, size)
     assert found is not None
     assert found == decode(Manifest, data)
-    assert len({id(one) for one in found.tenants.values()}) == len({encode(one) for one in found.tenants.values()})
+    assert len(list(distinct_of(found.tenants))) == len({encode(one) for one in tenants.values()})
+
+
+@pytest.mark.parametrize("change", [('"a":{}', '"c":{}'), ('"b":{}', '"a":{}'), ('"tenants":{', '"tenants": {')])
+def test_tenants_must_stand_in_order_and_once_whichever_chunk_they_are_in(change: tuple[str, str]) -> None:
+    data = encode(FORGE.manifest(tenants=dict.fromkeys("abd", TenantEntry())))
+    assert read_in_chunks(data, 5) is not None
+    assert read_in_chunks(data.decode().replace(*change).encode(), 5) is None
+
+
+def test_tenants_that_stand_elsewhere_go_the_long_way() -> None:
+    whole = FORGE.manifest(tenants={"acme": TenantEntry()}, provider_settings={"adapter/cache/own": {"a": 1}})
+    listed = ',"tenants":{"acme":{}}'
+    moved = (encode(whole).decode().replace(listed, "")[:-1] + listed + "}").encode()
+    assert read_in_chunks(moved) is None
+    assert decode(Manifest, moved) == whole
 
 
 @pytest.mark.parametrize(
