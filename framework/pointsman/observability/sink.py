@@ -1,7 +1,8 @@
-"""Take finished lines, and write those of one turn of the event loop at once.
+"""Take finished lines, and write those that come close together at once.
 
-Whoever writes a line pays for putting it on a list. Bounded: what is more than so many lines in one turn, or what the
-stream refuses, is dropped and counted, and the count is a line itself. Never formats a line, and never raises.
+Whoever writes a line pays for putting it on a list. A line after a pause is written in the next turn of the event loop;
+of lines that follow each other, those of `PACE_S` are one write. Bounded: what is more than so many waiting lines, or
+what the stream refuses, is dropped and counted, and the count is a line itself. Never formats a line, and never raises.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 MAX_LINES: Final = 4096
+PACE_S: Final = 0.005
+"""The shortest time between two writes: less than an answer needs to its caller, since after that a container may have
+no CPU to write with until the next request."""
 
 
 class Sink:
@@ -20,30 +24,49 @@ class Sink:
         write: Writes and flushes; an ``OSError`` of its is counted as lines dropped.
         dropped: Makes the line that says how many lines were dropped.
         max_lines: How many lines wait at most.
+        pace_s: The shortest time between two writes, seconds.
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], dropped: Callable[[int], bytes], *, max_lines: int = MAX_LINES
+        self,
+        write: Callable[[bytes], None],
+        dropped: Callable[[int], bytes],
+        *,
+        max_lines: int = MAX_LINES,
+        pace_s: float = PACE_S,
     ) -> None:
         self._write = write
         self._dropped_line = dropped
         self._max_lines = max_lines
         self._lines: list[bytes] = []
         self._dropped = 0
+        self._pace_s = pace_s
+        self._next_at = 0.0
 
     def put(self, line: bytes) -> None:
-        """Have a line written in the next turn of the loop, after those before it.
+        """Have a line written soon, after those before it.
 
         Args:
             line: Whole, its line break too.
         """
         lines = self._lines
         if not lines:
-            get_running_loop().call_soon(self.flush)
+            self._schedule()
         elif len(lines) >= self._max_lines:
             self._dropped += 1
             return
         lines.append(line)
+
+    def _schedule(self) -> None:
+        """Have what waits written in the next turn, or as long after the last write as the pace wants."""
+        loop = get_running_loop()
+        now = loop.time()
+        if now >= self._next_at:
+            self._next_at = now + self._pace_s
+            loop.call_soon(self.flush)
+        else:
+            loop.call_at(self._next_at, self.flush)
+            self._next_at += self._pace_s
 
     def flush(self) -> None:
         """Write what waits; with nothing waiting does nothing."""

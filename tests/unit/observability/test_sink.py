@@ -1,4 +1,4 @@
-"""Lines are written once a turn, in order, and those that are lost are counted."""
+"""Lines that come close together are one write, in order, and those that are lost are counted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ class Stream:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.broken = False
+        self.written = asyncio.Event()
 
     def __call__(self, lines: bytes) -> None:
         if self.broken:
             raise BrokenPipeError
         self.writes.append(lines)
+        self.written.set()
 
 
 def dropped(count: int) -> bytes:
@@ -27,7 +29,7 @@ def dropped(count: int) -> bytes:
 
 async def test_lines_of_one_turn_are_one_write_in_their_order() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped)
+    sink = Sink(stream, dropped, pace_s=0)
     for line in (b"a\n", b"b\n", b"c\n"):
         sink.put(line)
     assert stream.writes == []
@@ -35,6 +37,27 @@ async def test_lines_of_one_turn_are_one_write_in_their_order() -> None:
     sink.put(b"d\n")
     await asyncio.sleep(0)
     assert stream.writes == [b"a\nb\nc\n", b"d\n"]
+
+
+async def test_a_line_after_a_pause_is_written_in_the_next_turn_and_those_that_follow_wait_for_each_other() -> None:
+    stream = Stream()
+    sink = Sink(stream, dropped, pace_s=3600)
+    for line in (b"a\n", b"b\n", b"c\n"):
+        sink.put(line)
+        await asyncio.sleep(0)
+    assert stream.writes == [b"a\n"]
+    sink.flush()
+    assert stream.writes == [b"a\n", b"b\nc\n"]
+
+
+async def test_lines_that_wait_are_written_though_nobody_flushes() -> None:
+    stream = Stream()
+    sink = Sink(stream, dropped, pace_s=0.001)
+    for line in (b"a\n", b"b\n", b"c\n"):
+        stream.written.clear()
+        sink.put(line)
+        await stream.written.wait()
+    assert stream.writes == [b"a\n", b"b\n", b"c\n"]
 
 
 async def test_a_flush_writes_what_waits_and_the_turn_after_it_nothing() -> None:
@@ -50,7 +73,7 @@ async def test_a_flush_writes_what_waits_and_the_turn_after_it_nothing() -> None
 
 async def test_lines_above_the_bound_are_dropped_and_counted_once() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, max_lines=2)
+    sink = Sink(stream, dropped, max_lines=2, pace_s=0)
     for line in (b"a\n", b"b\n", b"c\n", b"d\n", b"e\n"):
         sink.put(line)
     await asyncio.sleep(0)
@@ -61,7 +84,7 @@ async def test_lines_above_the_bound_are_dropped_and_counted_once() -> None:
 
 async def test_lines_that_the_stream_refuses_are_counted_when_it_takes_lines_again() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, max_lines=2)
+    sink = Sink(stream, dropped, max_lines=2, pace_s=0)
     stream.broken = True
     for line in (b"a\n", b"b\n", b"c\n"):
         sink.put(line)
