@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -51,6 +51,12 @@ CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_reques
 """The request under way; whoever sets it resets it when the request has ended."""
 
 
+def current_span() -> Any:
+    """Return OpenTelemetry's span under way; ``None`` where the process has not loaded it. Never loads it."""
+    find = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    return find() if find is not None else None
+
+
 def parse_traceparent(text: str) -> Trace | None:
     """Return what a ``traceparent`` header says, or ``None`` where it is not valid. Never raises.
 
@@ -72,12 +78,9 @@ def current_trace(request: RequestContext | None = None) -> Trace | None:
     Args:
         request: The one under way unless said.
     """
-    if "opentelemetry.trace" in sys.modules:
-        from opentelemetry.trace import get_current_span
-
-        span = get_current_span().get_span_context()
-        if span.is_valid:
-            return Trace(f"{span.trace_id:032x}", f"{span.span_id:016x}", bool(span.trace_flags & _SAMPLED))
+    span = current_span()
+    if span is not None and (own := span.get_span_context()).is_valid:
+        return Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", bool(own.trace_flags & _SAMPLED))
     request = CURRENT.get() if request is None else request
     header = request.traceparent if request is not None else ""
     return parse_traceparent(header) if header else None

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceState
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, Tracer, TraceState
 
 from pointsman.errors import PointsmanError
 from pointsman.observability.context import Trace, parse_traceparent
@@ -75,19 +75,20 @@ def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], 
         sample_ratio: The part of the traces that begin here that is recorded, 0 to 1.
         draw: Returns a number from 0 to below 1.
     """
+    tracer = trace.get_tracer(NAME)
 
     def gate(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         if PROBES in scope["path"]:
             return app(scope, receive, send)
         found = incoming(scope)
         if is_sampled(found, sample_ratio, draw):
-            return _recorded(app, scope, receive, send)
+            return _recorded(tracer, app, scope, receive, send)
         return app(scope, receive, send) if found is None else _followed(app, found, scope, receive, send)
 
     return gate
 
 
-async def _recorded(app: ASGIApp, scope: Message, receive: Receive, send: Send) -> None:
+async def _recorded(tracer: Tracer, app: ASGIApp, scope: Message, receive: Receive, send: Send) -> None:
     """Serve in a span of the trace that the headers name, or of a new one."""
     status: int | None = None
 
@@ -100,7 +101,7 @@ async def _recorded(app: ASGIApp, scope: Message, receive: Receive, send: Send) 
     around = propagate.extract(scope["headers"], getter=_CARRIER)
     recording = RECORDED.set(True)
     name, attributes = told_of(scope)
-    span = trace.get_tracer(NAME).start_span(name, around, SpanKind.SERVER, attributes)
+    span = tracer.start_span(name, around, SpanKind.SERVER, attributes)
     token = context.attach(trace.set_span_in_context(span, around))
     try:
         await app(scope, receive, watched)

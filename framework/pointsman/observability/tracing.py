@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pointsman.errors import MissingExtraError, PointsmanError
+from pointsman.observability.context import current_span
 
 if TYPE_CHECKING:
     from pointsman.observability.exporting import Exporting
@@ -80,22 +81,16 @@ def span(name: str, /, **attributes: Attribute) -> Iterator[Span]:
 
 def recording() -> bool:
     """Tell whether the work under way is recorded, so that a span is worth its cost."""
-    if "opentelemetry.trace" not in sys.modules:
-        return False
-    from opentelemetry import trace
-
-    return trace.get_current_span().is_recording()
+    current = current_span()
+    return current is not None and current.is_recording()
 
 
 def rename(name: str) -> None:
     """Name the span under way, once the route is known: ``GET /notes/{note_id}``."""
-    if "opentelemetry.trace" in sys.modules:
-        from opentelemetry import trace
-
-        current = trace.get_current_span()
-        if current.is_recording():
-            current.update_name(name)
-            current.set_attribute("http.route", name.partition(" ")[2])
+    current = current_span()
+    if current is not None and current.is_recording():
+        current.update_name(name)
+        current.set_attribute("http.route", name.partition(" ")[2])
 
 
 def exporter_configured(settings: TracingSettings, environ: Mapping[str, str]) -> bool:
