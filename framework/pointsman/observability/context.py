@@ -78,7 +78,7 @@ def current_trace(request: RequestContext | None = None) -> Trace | None:
     Args:
         request: The one under way unless said.
     """
-    span = current_span()
+    span = current_span() if "opentelemetry.trace" in sys.modules else None
     if span is not None and (own := span.get_span_context()).is_valid:
         return Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", bool(own.trace_flags & _SAMPLED))
     request = CURRENT.get() if request is None else request

@@ -87,8 +87,7 @@ def recording() -> bool:
 
 def rename(name: str) -> None:
     """Name the span under way, once the route is known: ``GET /notes/{note_id}``."""
-    current = current_span()
-    if current is not None and current.is_recording():
+    if "opentelemetry.trace" in sys.modules and (current := current_span()) is not None and current.is_recording():
         current.update_name(name)
         current.set_attribute("http.route", name.partition(" ")[2])
 

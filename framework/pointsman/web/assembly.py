@@ -101,7 +101,8 @@ class Assembly:
             return False
         if self.fleet is not None and self.fleet.looks_first():
             return False
-        self._fill_state(scope)
+        if self.state:
+            self._fill_state(scope)
         return True
 
     async def prompt(self) -> None:
@@ -128,11 +129,11 @@ class Assembly:
         await self.prompt()
         if self.runtime.state == "stopping" or not self.runtime.intake.catalog_stands:
             raise NoCatalog("There is no catalog to serve from.")
-        self._fill_state(scope)
+        if self.state:
+            self._fill_state(scope)
 
     def _fill_state(self, scope: Scope) -> None:
-        if self.state:
-            scope["state"] = {**self.state, **scope.get("state", {})}
+        scope["state"] = {**self.state, **scope.get("state", {})}
 
     def _stacked(self, routes: Sequence[BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
         behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)

@@ -109,14 +109,18 @@ class Express:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
         served = self._found(scope) if scope["type"] == "http" and not scope.get("root_path") else None
-        its = self._entered(scope, receive, send) if served is not None else None
-        if served is None or its is None:
+        asker = self._tenancy.at_once(scope) if served is not None and self._ground.is_open(scope) else None
+        if served is None or asker is None:
             await self._app(scope, receive, send)
             return
+        tenant = asker.tenant
+        # by position: a class that is called with names takes twice as long
+        its = Components(self._ground.runtime, tenant, None, asker.vouched, partial(_REQUEST, scope, receive, send))
+        scope[COMPONENTS] = its
         label, header = its.snapshot.label, self._header
         if label != self._label:
             self._label, self._header = label, (header := (CATALOG_HEADER, label.encode("ascii")))
-        token = CURRENT.set(RequestContext(its.tenant_id or "", label, scope["headers"]))
+        token = CURRENT.set(RequestContext(tenant or "", label, scope["headers"]))
         try:
             if isinstance(served, Inner):
                 await served.serve(scope, receive, send, header)
@@ -152,17 +156,6 @@ class Express:
                 scope["path_params"] = found
                 return by_method[method]
         return None if self._behind is None or self._is_taken(path) else self._behind
-
-    def _entered(self, scope: Scope, receive: Receive, send: Send) -> Components | None:
-        if not self._ground.is_open(scope):
-            return None
-        asker = self._tenancy.at_once(scope)
-        if asker is None:
-            return None
-        connection = partial(_REQUEST, scope, receive, send)
-        # by position: a class that is called with names takes twice as long
-        its = scope[COMPONENTS] = Components(self._ground.runtime, asker.tenant, None, asker.vouched, connection)
-        return its
 
 
 def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable:

@@ -88,6 +88,7 @@ class HttpEndpoint:
         self._results = results.__call__
         self._body = body
         self._inputs = bool(injection.parameters.values or body)
+        self._components_alone = injection.components_alone
         self._call = handler if is_async(handler) else partial(_in_thread, handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,10 +99,11 @@ class HttpEndpoint:
     async def respond(self, its: Components, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
         """Return the answer to one request; nothing of it is sent."""
         injection = self._injection
-        if injection.components_alone:
-            given = its.at_once(injection.asked)
+        if self._components_alone:
+            asked = injection.asked
+            given = its.at_once(asked)
             if given is None:
-                given = await its.obtain_all(injection.asked)
+                given = await its.obtain_all(asked)
             return self._results(await self._call(**given))
         arguments: Arguments = {}
         if self._inputs:
