@@ -6,7 +6,7 @@ The cap is counted while reading, so that a body without a length, or one that l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
@@ -60,7 +60,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
         BodyTooLarge: It says that it is over the cap, or is.
         ClientDisconnect: The client went away before the end.
     """
-    length: bytes = _header(scope, b"content-length") or b""
+    length = _header(scope, b"content-length")
     if length.isdigit() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
@@ -93,14 +93,21 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _check_type(scope: Scope) -> None:
-    given = (_header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    given = _header(scope, b"content-type")
+    if given == b"application/json":
+        return
+    given = given.partition(b";")[0].strip().lower()
     if given != b"application/json" and not (given.startswith(b"application/") and given.endswith(b"+json")):
         found = f"found {given.decode('latin-1')!a}" if given else "found none"
         raise UnsupportedMediaType(f"Expected Content-Type: application/json, {found}.")
 
 
-def _header(scope: Scope, name: bytes) -> Any:
-    return next((value for key, value in scope["headers"] if key == name), None)
+def _header(scope: Scope, name: bytes) -> bytes:
+    value: bytes
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return b""
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:

@@ -45,6 +45,7 @@ class Injection:
 
     Attributes:
         asked: The components, and the tenant.
+        connections: Forms of the connection, each with what makes it.
         components_alone: Whether the handler asks for nothing else.
     """
 
@@ -53,7 +54,7 @@ class Injection:
         self._values = parameters.values
         self._query = any(value.place == "query" for value in parameters.values)
         self.asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
-        self._connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
+        self.connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
         self.components_alone = not (parameters.values or parameters.bodies or parameters.connections)
 
     def read(self, scope: Scope, arguments: Arguments) -> tuple[dict[str, str], ...]:
@@ -74,7 +75,7 @@ class Injection:
 
     def connect(self, scope: Scope, receive: Receive, send: Send, arguments: Arguments) -> None:
         """Add the connection in the forms that the handler asks for."""
-        for name, made in self._connections:
+        for name, made in self.connections:
             arguments[name] = made(scope, receive, send)
 
 
@@ -108,8 +109,10 @@ class HttpEndpoint:
         arguments: Arguments = {}
         if self._inputs:
             receive = await self._read(scope, receive, arguments)
-        injection.connect(scope, receive, send, arguments)
-        arguments.update(await its.obtain_all(injection.asked))
+        if injection.connections:
+            injection.connect(scope, receive, send, arguments)
+        given = its.at_once(injection.asked)
+        arguments.update(await its.obtain_all(injection.asked) if given is None else given)
         return self._results(await self._call(**arguments))
 
     async def _read(self, scope: Scope, receive: Receive, arguments: Arguments) -> Receive:
@@ -122,7 +125,8 @@ class HttpEndpoint:
         if self._body is not None:
             arguments[self._body.name], found, body = await self._body.read(scope, receive)
             errors += found
-            receive = replayed(body, receive)
+            if self._injection.connections:
+                receive = replayed(body, receive)
         if errors:
             raise InputError("The request does not have the declared shape.", errors=errors)
         return receive

@@ -96,13 +96,15 @@ def _reader(
 ) -> Callable[[Sequence[Any]], tuple[object, Errors]]:
     """Return the reading of one parameter: first each text by itself, then the whole by its constraints."""
 
+    def parsed(text: Any) -> object:
+        return parse(text) if isinstance(text, str) else text  # a path's convertor may have made the value already
+
     def read(texts: Sequence[Any]) -> tuple[object, Errors]:
-        try:  # a path's convertor may have made the value already
-            items = [parse(text) if isinstance(text, str) else text for text in (texts if many else texts[-1:])]
+        try:
+            value = parsed(texts[-1]) if many is None else many(list(map(parsed, texts)))
         except _Unreadable as error:
             detail, code = error.args
             return None, ({"in": place, "name": name, "detail": detail, "code": code},)
-        value = many(items) if many else items[0]
         return (value, ()) if check is None else check(value)
 
     return read
