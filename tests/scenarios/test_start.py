@@ -10,23 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.runtime.settings_full import compile_settings
+from tests.bench.fleet import found
 from tests.scenarios.shell import PATIENCE_S, answered, ended, free_port, running
 
 SERVICE = """
 import gc
 import sys
 
-from pointsman import Pointsman
+from pointsman import Candidate, Pointsman
 
-app = Pointsman()
+app = Pointsman(include=[Candidate("service", "a", "one", dict)])
 
 
 @app.get("/loaded")
 async def loaded() -> dict[str, object]:
-    names = sorted({name.partition(".")[0] for name in sys.modules})
+    names = sorted(sys.modules)
     return {"modules": names, "collecting": gc.isenabled(), "frozen": gc.get_freeze_count()}
 """
 HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
+SELDOM = HEAVY | {"anyio._backends._asyncio", "filelock", "difflib", "pydantic", "pydantic_settings", "yaml"}
+"""What a replica needs that cannot follow its fleet by reading alone."""
 
 
 def serving(folder: Path, *words: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
@@ -45,6 +49,18 @@ def test_a_service_loads_what_it_uses_collects_no_garbage_of_its_start_and_ends_
         assert (code, out) == (-signal.SIGTERM, "")  # uvicorn raises the signal again, once all is closed
         messages = [json.loads(line)["message"] for line in err.splitlines()]
         assert messages[-1] == "Waiting for application shutdown."
+
+
+def test_a_replica_that_follows_a_fleet_from_compiled_settings_loads_what_reading_takes(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(SERVICE)
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "app.yml").write_text(found(tmp_path, f"file://{tmp_path / 'fleet'}"))
+    compile_settings(tmp_path / "settings")
+    port = free_port()
+    with serving(tmp_path, "hello:app", PORT=str(port), POINTSMAN_SETTINGS="settings") as process:
+        answer = answered(process, port, "/loaded")
+        assert answer.headers["X-Pointsman-Catalog"].startswith("1.")
+        assert SELDOM.isdisjoint(answer.json()["modules"])
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from anyio.abc import TaskGroup
-
     from pointsman.control.effective import Manifests
     from pointsman.control.ports import DataPlane, Ground
     from pointsman.control.reading import FleetHead, FoundRelease, Position, Reader
+    from pointsman.control.tasks import Tasks
     from pointsman.control.writing import Writer
     from pointsman.manifests.schema import Control, Release
 
@@ -93,9 +92,9 @@ class Adoption:
         chores = (self._looking, self._adopting, self._signing)
         return tuple(chore.error for chore in chores if chore.error is not None)
 
-    def board(self, group: TaskGroup) -> None:
-        """Say which group the work belongs to."""
-        self._flights.board(group)
+    def board(self, tasks: Tasks) -> None:
+        """Say whose tasks do the work."""
+        self._flights.board(tasks)
 
     def hint(self) -> None:
         """Look at the release with the next flight: somebody says that there is a new one."""

@@ -6,19 +6,19 @@ runtime serves what the image says.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-import anyio
-
 from pointsman.control.clocks import StoreClock, SystemClock
 from pointsman.control.fleet import Belief, Fleet
 from pointsman.control.ports import Ground
 from pointsman.control.sealing import Seal
 from pointsman.control.settings import ControlSettings
+from pointsman.control.tasks import owned_tasks
 from pointsman.errors import ConfigurationError
 from pointsman.manifests.admission import admit
 from pointsman.manifests.contents import contribution_of
@@ -59,10 +59,9 @@ async def attached(runtime: Runtime, environ: Mapping[str, str]) -> AsyncGenerat
         fleet = Fleet(ground, belief, runtime.intake)
         await fleet.check_root()
         _steer(runtime, fleet)
-        async with anyio.create_task_group() as group:
-            await fleet.start(group)
+        async with owned_tasks() as tasks:
+            await fleet.start(tasks)
             yield fleet
-            group.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -154,7 +153,7 @@ async def _root(settings: TrustSettings) -> TrustRoot | None:
 
 async def _key(runtime: Runtime, settings: ControlSettings) -> SigningKey | None:
     if settings.key_file is not None:
-        return await anyio.to_thread.run_sync(load_signing_key, settings.key_file)
+        return await asyncio.to_thread(load_signing_key, settings.key_file)
     if settings.key is None:
         return None
     text = settings.key
@@ -164,6 +163,6 @@ async def _key(runtime: Runtime, settings: ControlSettings) -> SigningKey | None
 
 async def _file(path: Path) -> bytes | None:
     try:
-        return await anyio.Path(path).read_bytes()
+        return await asyncio.to_thread(path.read_bytes)
     except FileNotFoundError:
         return None

@@ -7,6 +7,7 @@ replicas share; ours must never run back.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -53,10 +54,10 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep on the event loop."""
-        await anyio.sleep(seconds)
+        await asyncio.sleep(seconds)
 
 
-async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[None]]) -> None:
+async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> None:
     """Wait for something that cannot fail, but no longer than so many seconds of this clock."""
     async with anyio.create_task_group() as group:
 

@@ -7,12 +7,12 @@ looks at a manifest. A head that cannot be had, read or believed changes nothing
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import msgspec
 from msgspec.structs import replace
 
@@ -24,11 +24,10 @@ from pointsman.control.reading import FleetHead, Position, Verdict, judge
 from pointsman.errors import NotFound
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
     from pointsman.control.ports import DataPlane, Ground
     from pointsman.control.reading import Reader
     from pointsman.control.roots import Roots
+    from pointsman.control.tasks import Tasks
 
 HINT_GAP_S: Final = 1.0
 """Hints within so many seconds of a read's departure are one hint."""
@@ -89,9 +88,9 @@ class Convergence:
         self._plane = plane
         self._follow = follow
         self._flights = Flights(self._fly)
-        self._group: TaskGroup | None = None
+        self._tasks: Tasks | None = None
         self._held: Held | None = None
-        self._settling = anyio.Event()
+        self._settling = asyncio.Event()
         self._settling.set()
         self._hint_waits = False
         now = Reading.of(ground.clock)
@@ -130,10 +129,10 @@ class Convergence:
 
     # --- triggers ---
 
-    async def start(self, group: TaskGroup) -> None:
+    async def start(self, tasks: Tasks) -> None:
         """Read the head for the first time; returns when that succeeded or failed. Never raises."""
-        self._group = group
-        self._flights.board(group)
+        self._tasks = tasks
+        self._flights.board(tasks)
         await self._flights.launch().wait()
         await self._settling.wait()
 
@@ -161,7 +160,7 @@ class Convergence:
         if patience_s > 0.0:
             await wait_at_most(self._ground.clock, patience_s, partial(self._landed, landing))
 
-    async def _landed(self, landing: anyio.Event) -> None:
+    async def _landed(self, landing: asyncio.Event) -> None:
         await landing.wait()
         if self.due() and not self._failures:  # that flight had left before a freeze
             await self._flights.launch().wait()
@@ -251,15 +250,15 @@ class Convergence:
 
     def _bind(self, head: FleetHead, departed: Reading) -> Held:
         """Put control in force at once, and let its uses warm; a manifest has no say in this."""
-        group = self._running()
+        tasks = self._running()
         uses = self._plane.take_control(head.control.document)
         self._roots.put_in_force(head.trust)
         held = self._held = Held(head, departed)
-        self._settling = anyio.Event()
-        group.start_soon(self._settle, uses, head, self._settling)
+        self._settling = asyncio.Event()
+        tasks.start_soon(self._settle, uses, head, self._settling)
         return held
 
-    async def _settle(self, uses: Awaitable[None], head: FleetHead, done: anyio.Event) -> None:
+    async def _settle(self, uses: Awaitable[None], head: FleetHead, done: asyncio.Event) -> None:
         failed = False
         try:
             await uses
@@ -297,10 +296,10 @@ class Convergence:
         self._hint_waits = False
         self._flights.launch()
 
-    def _running(self) -> TaskGroup:
-        if self._group is None:
+    def _running(self) -> Tasks:
+        if self._tasks is None:
             raise RuntimeError("Convergence.start() comes first.")
-        return self._group
+        return self._tasks
 
 
 class _Look(msgspec.Struct, frozen=True):

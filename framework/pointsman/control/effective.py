@@ -7,9 +7,9 @@ tries the first choice again, one that serves nothing walks on.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import msgspec
 
 from pointsman.control import pacing
@@ -24,10 +24,9 @@ from pointsman.manifests.verification import verify_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anyio.abc import TaskGroup
-
     from pointsman.control.ports import Admission, DataPlane, Ground
     from pointsman.control.reading import FleetHead, FoundRelease
+    from pointsman.control.tasks import Tasks
     from pointsman.manifests.schema import Approved
     from pointsman.runtime.inputs import ManifestInput
 
@@ -103,7 +102,7 @@ class Manifests:
             verified = verify_manifest(data, place.trust, now, entry=choice.entry, release=place.release)
             return self._admission(verified)
 
-        return judged() if len(data) <= LARGE_BYTES else await anyio.to_thread.run_sync(judged)
+        return judged() if len(data) <= LARGE_BYTES else await asyncio.to_thread(judged)
 
     async def _bytes(self, choice: Choice, place: FleetHead | FoundRelease) -> bytes:
         if choice.entry is None and self._image is not None:
@@ -153,9 +152,9 @@ class Effective:
         choices = self.choices(head)
         return bool(choices) and self.applied is not None and self.applied.digest == choices[0].digest
 
-    def board(self, group: TaskGroup) -> None:
-        """Say which group the work belongs to."""
-        self._flights.board(group)
+    def board(self, tasks: Tasks) -> None:
+        """Say whose tasks do the work."""
+        self._flights.board(tasks)
 
     def follow(self, head: FleetHead) -> None:
         """Look after the manifest of a head, beside whatever else is done."""

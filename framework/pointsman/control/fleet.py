@@ -1,6 +1,6 @@
 """One replica's part in its fleet, put together: what web and the shell talk to.
 
-Nothing is decided here. `start` needs a task group that lives as long as the replica; everything that control does
+Nothing is decided here. `start` needs tasks that live as long as the replica; everything that control does
 runs in it.
 """
 
@@ -27,10 +27,9 @@ from pointsman.values import frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from anyio.abc import TaskGroup
-
     from pointsman.control.operations import Operations
     from pointsman.control.reading import FleetHead
+    from pointsman.control.tasks import Tasks
     from pointsman.declarations import Component
     from pointsman.manifests.trust import Trust
 
@@ -93,7 +92,7 @@ class Fleet:
     # --- life ---
 
     async def check_root(self) -> None:
-        """Refuse to start on a root that the image calls too old; before `start`, and outside of its group.
+        """Refuse to start on a root that the image calls too old; before `start`, and outside of its tasks.
 
         A store that is away is no reason not to start: nothing is taken before the root is there.
 
@@ -106,15 +105,15 @@ class Fleet:
         except StoreError as error:
             self._ground.report("control.root-not-fetched", error=told(error))
 
-    async def start(self, group: TaskGroup) -> None:
+    async def start(self, tasks: Tasks) -> None:
         """Take the head, then the manifest; returns when both were taken or could not be. A store away is no error.
 
-        Cancelled, it goes on in the group: routes answer 503 until a catalog stands. Never raises.
+        Cancelled, it goes on among the tasks: routes answer 503 until a catalog stands. Never raises.
         """
-        self.effective.board(group)
-        self._adoption.board(group)
-        await self.convergence.start(group)
-        group.start_soon(self.convergence.keep_fresh)
+        self.effective.board(tasks)
+        self._adoption.board(tasks)
+        await self.convergence.start(tasks)
+        tasks.start_soon(self.convergence.keep_fresh)
         head = self.convergence.head
         if head is not None:
             await self.effective.converge(head)

@@ -6,6 +6,7 @@ again with it. Nothing here knows what is written.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -60,7 +61,7 @@ class Writer:
         self._convergence = convergence
         self._seal = seal
         self._losses = 0
-        self.lock = anyio.Lock()
+        self.lock = asyncio.Lock()
 
     def may_write(self, trust: Trust) -> bool:
         """Tell whether this replica can write heads that are judged so."""

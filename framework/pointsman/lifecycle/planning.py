@@ -6,10 +6,9 @@ raises `NotLoaded`, and is loaded in a thread by `load`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from anyio import to_thread
 
 from pointsman.declarations import LIFETIMES, Candidate, Component, Lifetime, Tenant
 from pointsman.errors import ConfigurationError, PointsmanError, TenantError
@@ -68,7 +67,7 @@ class Planner:
             FactoryForbidden: A manifest names what it may not.
         """
         try:
-            spec = await to_thread.run_sync(_load, candidate)
+            spec = await asyncio.to_thread(_load, candidate)
         except PointsmanError:
             raise
         except Exception as error:  # the boundary around the user's module, which runs when it is imported

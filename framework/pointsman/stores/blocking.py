@@ -7,12 +7,12 @@ told that nothing was sent never lands later.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
-
-import anyio
-import anyio.to_thread
 
 from pointsman.errors import Unavailable
 
@@ -78,15 +78,32 @@ class Ticket:
         return Unavailable(f"{self.what.capitalize()} was not done within {self.within_s:g} s.", sent=self._sent)
 
 
-async def in_thread(work: Callable[[Ticket], T], ticket: Ticket, *, limiter: anyio.CapacityLimiter) -> T:
-    """Return what ``work`` returns, off the event loop and within the ticket's time.
+class Threads:
+    """The threads of one store.
 
-    Raises:
-        Unavailable: The time is over, also while waiting for a thread.
+    Args:
+        most: Of operations at a time; others wait, in the time that they have.
     """
-    with anyio.move_on_after(ticket.remaining_s()):
+
+    def __init__(self, most: int) -> None:
+        self._pool = ThreadPoolExecutor(most, "pointsman-store")
+
+    async def run(self, work: Callable[[Ticket], T], ticket: Ticket) -> T:
+        """Return what ``work`` returns, off the event loop and within the ticket's time.
+
+        Raises:
+            Unavailable: The time is over, also while waiting for a thread.
+        """
+        found = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, work, ticket)
         try:
-            return await anyio.to_thread.run_sync(work, ticket, abandon_on_cancel=True, limiter=limiter)
+            done, _ = await asyncio.wait({found}, timeout=ticket.remaining_s())
         finally:
             ticket.abandon()
-    raise ticket.late()
+            found.cancel()
+        if not done:
+            raise ticket.late()
+        return found.result()
+
+    def close(self) -> None:
+        """Let the threads end when their operations have."""
+        self._pool.shutdown(wait=False)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote
 
-import anyio
 import msgspec
 
 from pointsman.errors import (
@@ -31,7 +30,7 @@ from pointsman.errors import (
     TooLarge,
     Unavailable,
 )
-from pointsman.stores.blocking import Ticket, in_thread
+from pointsman.stores.blocking import Threads, Ticket
 from pointsman.stores.store import (
     Entry,
     Read,
@@ -101,7 +100,7 @@ class FileStore:
         self.url = self._folder.as_uri()
         self._settings = settings
         self._clock = clock
-        self._limiter = anyio.CapacityLimiter(settings.max_threads)
+        self._threads = Threads(settings.max_threads)
 
     async def read(self, name: str, *, max_bytes: int, unless: str | None = None) -> Read:
         """See `Store.read`; an unchanged object still tells its stamp."""
@@ -124,7 +123,8 @@ class FileStore:
         return await self._off_loop(f"listing {prefix}", self._settings.deadline_s, partial(self._list, prefix))
 
     async def aclose(self) -> None:
-        """Do nothing: between two operations nothing is open."""
+        """Let the threads end; between two operations nothing else is open."""
+        self._threads.close()
 
     async def _put(self, name: str, body: bytes, expect: str | None) -> Written:
         check_name(name)
@@ -137,7 +137,7 @@ class FileStore:
             with _translated(ticket):
                 return work(ticket)
 
-        return await in_thread(translated, Ticket(what, within_s), limiter=self._limiter)
+        return await self._threads.run(translated, Ticket(what, within_s))
 
     # From here on everything runs in a thread.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,8 +35,8 @@ class Life:
     def __init__(self, living: Living) -> None:
         self._living = living
         self._task: asyncio.Task[None] | None = None
-        self._settled = anyio.Event()
-        self._ending = anyio.Event()
+        self._settled = asyncio.Event()
+        self._ending = asyncio.Event()
         self._failure: Exception | None = None
         self.stands = False
 
@@ -46,11 +46,11 @@ class Life:
         What a start that failed has raised is raised to all who wait for it; the next call tries again.
         """
         if self._task is None or self._task.done():
-            self._settled, self._ending, self._failure = anyio.Event(), anyio.Event(), None
+            self._settled, self._ending, self._failure = asyncio.Event(), asyncio.Event(), None
             self._task = asyncio.create_task(self._keep(), name="pointsman-life", context=Context())
         settled = self._settled
-        with anyio.move_on_after(wait_s):
-            await settled.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(settled.wait(), wait_s)
         if self._failure is not None:
             raise self._failure
         return self.stands

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pointsman.errors import Unavailable
-from pointsman.stores.blocking import Ticket, in_thread
+from pointsman.stores.blocking import Threads, Ticket
 
 
 async def test_a_thread_whose_caller_was_told_that_nothing_was_sent_sends_nothing() -> None:
@@ -25,7 +25,7 @@ async def test_a_thread_whose_caller_was_told_that_nothing_was_sent_sends_nothin
 
     finished = threading.Event()
     with pytest.raises(Unavailable, match="Writing head was not done") as caught:
-        await in_thread(work, ticket, limiter=anyio.CapacityLimiter(1))
+        await Threads(1).run(work, ticket)
     assert not caught.value.sent
     go.set()
     await anyio.to_thread.run_sync(finished.wait)
@@ -40,7 +40,7 @@ async def test_a_thread_that_had_committed_is_told_of_as_sent() -> None:
         go.wait()
 
     with pytest.raises(Unavailable) as caught:
-        await in_thread(work, Ticket("writing head", 0.5), limiter=anyio.CapacityLimiter(1))
+        await Threads(1).run(work, Ticket("writing head", 0.5))
     assert caught.value.sent
     go.set()
 
@@ -59,7 +59,7 @@ async def test_a_cancelled_caller_stops_its_thread_at_the_next_check() -> None:
         finished.set()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: in_thread(work, Ticket("listing", 60), limiter=anyio.CapacityLimiter(1)))
+        tasks.start_soon(lambda: Threads(1).run(work, Ticket("listing", 60)))
         await started.wait()
         tasks.cancel_scope.cancel()
     go.set()
@@ -72,4 +72,4 @@ async def test_what_the_work_raises_is_raised() -> None:
         raise TimeoutError("the work's own")
 
     with pytest.raises(TimeoutError, match="own"):
-        await in_thread(work, Ticket("reading", 60), limiter=anyio.CapacityLimiter(1))
+        await Threads(1).run(work, Ticket("reading", 60))

@@ -8,6 +8,7 @@ know who we are.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from base64 import b64encode
 from functools import partial
@@ -15,13 +16,11 @@ from hashlib import md5
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.to_thread
 import google_crc32c
 
 from pointsman.errors import ConfigurationError, PreconditionFailed, StoreError, TooLarge, Unavailable
 from pointsman.stores.answers import http_date, refusal, store_now
-from pointsman.stores.blocking import Ticket, in_thread
+from pointsman.stores.blocking import Threads, Ticket
 from pointsman.stores.gcs import light
 from pointsman.stores.gcs.exchange import MAX_JSON_BYTES, Exchange
 from pointsman.stores.store import (
@@ -72,7 +71,7 @@ class GoogleStore:
         self.url = f"gs://{bucket}/{self._prefix}".rstrip("/")
         self._settings = settings
         self._clock = clock
-        self._limiter = anyio.CapacityLimiter(settings.max_threads)
+        self._threads = Threads(settings.max_threads)
         self._connecting = Lock()
         self._reading: Reading | None = None
         self._library: Library | None = None
@@ -80,7 +79,7 @@ class GoogleStore:
     async def read(self, name: str, *, max_bytes: int, unless: str | None = None) -> Read:
         """See `Store.read`; one request, also the first."""
         work = partial(self._read, check_name(name), max_bytes, unless)
-        return await in_thread(work, Ticket(f"reading {name}", self._settings.deadline_s), limiter=self._limiter)
+        return await self._threads.run(work, Ticket(f"reading {name}", self._settings.deadline_s))
 
     async def write(self, name: str, body: bytes, *, expect: str) -> Written:
         """See `Store.write`; at most one a second and object, else `Unavailable`."""
@@ -96,18 +95,19 @@ class GoogleStore:
     async def list(self, prefix: str) -> Sequence[Entry]:
         """See `Store.list`; one request for every thousand objects."""
         work = partial(self._list, check_prefix(prefix))
-        return await in_thread(work, Ticket(f"listing {prefix}", self._settings.deadline_s), limiter=self._limiter)
+        return await self._threads.run(work, Ticket(f"listing {prefix}", self._settings.deadline_s))
 
     async def aclose(self) -> None:
         """Close the connections."""
         opened = [one for one in (self._reading, self._library) if one is not None]
         self._reading = self._library = None
         for one in opened:
-            await anyio.to_thread.run_sync(one.close)
+            await asyncio.to_thread(one.close)
+        self._threads.close()
 
     async def _put(self, name: str, body: bytes, expected: int) -> Written:
         work = partial(self._write, name, body, expected)
-        return await in_thread(work, Ticket(f"writing {name}", self._settings.timeout_s), limiter=self._limiter)
+        return await self._threads.run(work, Ticket(f"writing {name}", self._settings.timeout_s))
 
     # From here on everything runs in a thread.
 
