@@ -78,5 +78,13 @@ def bundled(given: Mapping[str, object], instances: Iterable[Instance], epoch: E
 
 
 def _lasts(instance: Instance, epoch: Epoch) -> bool:
-    """Whether the epoch binds it, and it serves: what lives within a request, or is about to go, is never bundled."""
-    return instance.state is State.READY and not instance.retired and epoch.bindings.get(instance.identity) is instance
+    """Whether the epoch binds it, it serves, and nothing of it is guarded.
+
+    What lives within a request, is about to go, or is not given to everyone at any time is never bundled.
+    """
+    return (
+        instance.state is State.READY
+        and not instance.retired
+        and epoch.bindings.get(instance.identity) is instance
+        and (not epoch.guarded or not any(part.component in epoch.guarded for part in instance.plan.closure()))
+    )

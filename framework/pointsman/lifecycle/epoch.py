@@ -9,9 +9,10 @@ an epoch up to n. Everything here is synchronous and stays on the loop's thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pointsman.declarations import Component
     from pointsman.lifecycle.bundle import Bundle, Shelf
     from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
@@ -29,12 +30,13 @@ class Epoch:
         number: Grows by one with each binding.
         plans: Answers taken to the end, by question.
         bindings: Instances by identity; each serves this epoch and, unless it leaves, the next.
-        shelves: Bundles of these instances, by tenant.
+        shelves: Bundles of these instances, by tenant; none stands on what is guarded.
+        guarded: Components that are asked for one by one, since not everyone is given them at any time.
         pins: Requests under way; the current epoch holds one of its own.
         leaving: Instances that no newer epoch binds.
     """
 
-    __slots__ = ("_bundled", "bindings", "catalog", "leaving", "next", "number", "pins", "plans", "shelves")
+    __slots__ = ("_bundled", "bindings", "catalog", "guarded", "leaving", "next", "number", "pins", "plans", "shelves")
 
     def __init__(
         self,
@@ -51,7 +53,13 @@ class Epoch:
         self.leaving: list[Instance] = []
         self.next: Epoch | None = None
         self.shelves: dict[str | None, Shelf] = {}
+        self.guarded: frozenset[Component[Any]] = frozenset()
         self._bundled = 0
+
+    def guard(self, components: frozenset[Component[Any]]) -> None:
+        """Bundle nothing that stands on these components from now on, and forget what was bundled before."""
+        self.clear_shelves()
+        self.guarded = components
 
     def shelve(self, tenant: str | None, asking: Hashable, bundle: Bundle) -> None:
         """Keep a bundle for whoever asks this for this tenant; past `MAX_BUNDLES` all are made anew."""
@@ -63,7 +71,9 @@ class Epoch:
             instance.bundles.setdefault(self.number, []).append(bundle)
 
     def clear_shelves(self) -> None:
-        """Forget every bundle; those that somebody holds count until they are released."""
+        """Forget every bundle, also where somebody still has its shelf; what is held counts until it is released."""
+        for shelf in self.shelves.values():
+            shelf.clear()
         self.shelves.clear()
         self._bundled = 0
         for instance in self.bindings.values():

@@ -80,10 +80,9 @@ class Components(Lease):
         self._given = connection
         self._bundles = ()
         self._single = None
-        if snapshot.guarded or subject is not None:
-            self._shelf = NO_BUNDLES
-        else:
-            self._shelf = epoch.shelves.get(tenant, NO_BUNDLES)
+        if epoch.guarded is not snapshot.guarded:
+            epoch.guard(snapshot.guarded)
+        self._shelf = epoch.shelves.get(tenant, NO_BUNDLES) if subject is None else NO_BUNDLES
         self._runtime = runtime
         self._tenant_id = tenant
         self.subject = subject

@@ -6,8 +6,8 @@ candidates. A request compares the clock with ``valid_until`` and with nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class Snapshot:
         valid_until: When the first order or outage ends by itself (store's clock); ``None`` for never.
         expired: Operations whose orders were seen to end: a clock that is set back revives none of them.
         label: ``<manifest version>.<cseq>``.
+        guarded: Components that not everyone is given at any time: paused, draining, isolated, or denied when stale.
     """
 
     inputs: Inputs
@@ -43,7 +44,7 @@ class Snapshot:
     valid_until: datetime | None = None
     expired: frozenset[str] = frozenset()
     label: str = "0.0"
-    guarded: bool = field(default=False)
+    guarded: frozenset[Component[Any]] = frozenset()
 
 
 def snapshot_of(
@@ -74,7 +75,7 @@ def snapshot_of(
         valid_until=_first_end([*control, *gating, *own], inputs.outages, now),
         expired=expired,
         label=f"{version}.{cseq}",
-        guarded=bool(gates) or any(policy.isolated or policy.on_stale == "deny" for policy in _policies(catalog)),
+        guarded=_guarded(gates, catalog, before),
     )
 
 
@@ -181,6 +182,12 @@ def _first_end(orders: list[tuple[str, Order]], outages: Mapping[Outage, datetim
     return min((*ends, *(until for until in outages.values() if until > now)), default=None)
 
 
-def _policies(catalog: Catalog) -> Iterator[Any]:
-    yield from catalog.settings.policies.values()
-    yield from catalog.manifest.policies.values()
+def _guarded(gates: tuple[Gates, ...], catalog: Catalog, before: Snapshot | None) -> frozenset[Component[Any]]:
+    policies = (*catalog.settings.policies.items(), *catalog.manifest.policies.items())
+    guarded = frozenset(
+        (
+            *(component for gated in gates for component in gated),
+            *(component for component, policy in policies if policy.isolated or policy.on_stale == "deny"),
+        )
+    )
+    return before.guarded if before is not None and before.guarded == guarded else guarded

@@ -100,15 +100,71 @@ async def test_nothing_is_bundled_that_another_might_not_be_given() -> None:
         }
 
 
-async def test_gates_are_passed_by_everyone_while_there_are_any() -> None:
+def pause(replica: Replica, **more: Any) -> None:
+    replica.runtime.points.change(lambda inputs: replace(inputs, gating=control(service_notes=order("pause", **more))))
+
+
+def resume(replica: Replica) -> None:
+    replica.runtime.points.change(lambda inputs: replace(inputs, gating=control()))
+
+
+async def test_a_gate_is_passed_by_who_stands_on_what_it_guards_and_all_others_go_on_at_once() -> None:
     async with replica_of("adapter/cache=own", "service/notes=sql") as replica:
         with asking(replica) as its:
             await its.obtain_all(BOTH)
-        replica.runtime.points.change(lambda inputs: replace(inputs, gating=control(service_notes=order("pause"))))
+        pause(replica)
+        for _ in range(2):
+            with asking(replica) as its:
+                assert its.at_once(BOTH) is None
+                with pytest.raises(ComponentPaused):
+                    await its.obtain_all(BOTH)
+                assert its.refusal is not None
+                await its.get(CACHE)
         with asking(replica) as its:
-            with pytest.raises(ComponentPaused):
-                await its.obtain_all(BOTH)
-            assert its.refusal is not None
+            assert its.at_once(CACHE) is not None
+        resume(replica)
+        with asking(replica) as its:
+            await its.obtain_all(BOTH)
+        with asking(replica) as its:
+            assert its.at_once(BOTH) is not None
+
+
+async def test_a_gate_beneath_keeps_what_stands_on_it_out_of_every_bundle() -> None:
+    replica = Replica(tenants=ACME)
+    stands = replica.candidate("adapter/cache=own", replica.factory("own", notes="service/notes"))
+    replica.assemble(replica.candidate("service/notes=sql"), stands)
+    async with replica.runtime:
+        with asking(replica) as its:
+            await its.get(CACHE)
+        pause(replica, tenants=("acme",))
+        for _ in range(2):
+            with asking(replica) as its:
+                assert its.at_once(CACHE) is None
+                await its.get(CACHE)
+            with asking(replica, "acme") as its, pytest.raises(ComponentPaused):
+                await its.get(CACHE)
+
+
+async def test_who_began_before_a_gate_bundles_nothing_for_those_after_it() -> None:
+    async with replica_of("adapter/cache=own", "service/notes=sql") as replica:
+        with asking(replica) as early:
+            pause(replica)
+            with asking(replica) as late, pytest.raises(ComponentPaused):
+                await late.obtain_all(BOTH)
+            await early.obtain_all(BOTH)
+        with asking(replica) as its:
+            assert its.at_once(BOTH) is None
+
+
+async def test_a_bundle_that_is_forgotten_is_given_to_nobody_who_began_before() -> None:
+    async with replica_of("adapter/cache=own", "service/notes=sql") as replica:
+        with asking(replica) as its:
+            await its.obtain_all(BOTH)
+        with asking(replica) as early:
+            replica.manager.epochs.current.clear_shelves()
+            assert early.at_once(BOTH) is None
+            await early.obtain_all(BOTH)
+            assert leases(replica) == [1, 1]
 
 
 async def test_the_tenant_is_given_with_the_rest_and_missed_where_it_is_needed() -> None:

@@ -50,7 +50,7 @@ def test_a_pause_makes_no_new_catalog() -> None:
     before = made(inputs)
     after = made(replace(inputs, gating=control(adapter_cache=order("pause"))), before=before)
     assert after.catalog is before.catalog
-    assert (before.gates, before.guarded, after.guarded) == ((), False, True)
+    assert (before.gates, before.guarded, after.guarded) == ((), frozenset(), {CACHE})
 
 
 def test_an_order_makes_no_new_index_of_candidates() -> None:
