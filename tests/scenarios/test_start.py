@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.runtime.settings_full import compile_settings
+from pointsman.runtime.sources.merging import compile_settings
 from tests.bench.fleet import found
 from tests.scenarios.shell import PATIENCE_S, answered, ended, free_port, running
 

@@ -96,7 +96,7 @@ def read_source(path: Path) -> dict[str, Any]:
         ConfigurationError: It cannot be read, or is no such file.
     """
     if is_source(path):
-        from pointsman.runtime.settings_files import read_yaml
+        from pointsman.runtime.sources.files import read_yaml
 
         return read_yaml(path)[0]
     try:

@@ -32,7 +32,7 @@ def compile_(
 ) -> None:
     """Write what the files say into .compiled.json beside them; a start reads it while they are unchanged."""
     with answering(as_json=as_json):
-        from pointsman.runtime.settings_full import compile_settings
+        from pointsman.runtime.sources.merging import compile_settings
 
         file = compile_settings(folder, section or ())
         say({"compiled": str(file)}, f"Compiled into {file}", as_json=as_json)

@@ -25,7 +25,7 @@ from pointsman.manifests.keys import SigningKey, generate, load_signing_key, sav
 from pointsman.manifests.root import ROLES
 from pointsman.manifests.schema import Audience, RoleName
 from pointsman.manifests.verification import Freshness, verify_manifest
-from pointsman.runtime.settings_files import read_yaml
+from pointsman.runtime.sources.files import read_yaml
 
 if TYPE_CHECKING:
     from pointsman.cli.releasing import Press

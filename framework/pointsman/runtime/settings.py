@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAli
 from pointsman.errors import ConfigurationError
 from pointsman.observability.settings import LoggingSettings, TracingSettings
 from pointsman.rules import FORBID, Doubtful, accept
-from pointsman.runtime.compiled import compiled_files
 from pointsman.runtime.settings_contribution import Said, contribution_of, domains_of
 from pointsman.runtime.settings_models import DOMAIN_OF, DomainSettings, OrEmpty, PolicySettings, TenantSettings
-from pointsman.runtime.settings_sources import Asked, Models, Sources, StrPath, read_sources
+from pointsman.runtime.sources.compiled import compiled_files
+from pointsman.runtime.sources.reading import Asked, Models, Sources, StrPath, read_sources
 from pointsman.values import frozen
 
 if TYPE_CHECKING:
@@ -113,10 +113,10 @@ class Settings:
 
     @classmethod
     def _full(cls, asked: Asked) -> Self:
-        from pointsman.runtime import settings_full
+        from pointsman.runtime.sources import merging
 
-        sources = settings_full.merged(read_sources(asked))
-        return _of(settings_full.checked(cls, cls._own(sources), sources.tree), sources)
+        sources = merging.merged(read_sources(asked))
+        return _of(merging.checked(cls, cls._own(sources), sources.tree), sources)
 
     @classmethod
     def _own(cls, sources: Sources) -> dict[str, Any]:
@@ -209,9 +209,9 @@ def _section(sources: Sources, name: str, model: type[M]) -> M:
             return accept(model, values)
         except Doubtful:
             pass  # in another spelling, or wrong: pydantic decides, and tells
-    from pointsman.runtime import settings_full
+    from pointsman.runtime.sources import merging
 
-    return settings_full.checked(model, values, sources.tree, (name,))
+    return merging.checked(model, values, sources.tree, (name,))
 
 
 def _values(sources: Sources, name: str, model: type[object]) -> Any:

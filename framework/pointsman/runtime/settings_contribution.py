@@ -21,7 +21,7 @@ from pointsman.resolution.contribution import Contribution, Layered, Policy, Pro
 from pointsman.resolution.selection import Choices, Selection, Split, parse_selection
 from pointsman.resolution.template import Kind, Path, check_references
 from pointsman.runtime.settings_models import DOMAIN_OF
-from pointsman.runtime.settings_tree import Tree, meant, placed
+from pointsman.runtime.sources.tree import Tree, meant, placed
 from pointsman.values import frozen
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from pointsman.errors import ConfigurationError
 from pointsman.runtime.settings import DomainSettings, Settings
-from pointsman.runtime.settings_environment import read_environment
-from pointsman.runtime.settings_sources import Asked, read_sources
-from pointsman.runtime.settings_tree import Rank, Tree
+from pointsman.runtime.sources.environment import read_environment
+from pointsman.runtime.sources.reading import Asked, read_sources
+from pointsman.runtime.sources.tree import Rank, Tree
 
 Write = Callable[..., Path]
 

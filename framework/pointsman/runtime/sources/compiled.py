@@ -18,11 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
-from pointsman.runtime.settings_tree import Origin, Rank, Tree
+from pointsman.runtime.sources.tree import Origin, Rank, Tree
 from pointsman.version import __version__
 
 if TYPE_CHECKING:
-    from pointsman.runtime.settings_sources import Asked
+    from pointsman.runtime.sources.reading import Asked
 
 COMPILED: Final = ".compiled.json"
 SWITCH: Final = "POINTSMAN_SETTINGS_COMPILED"

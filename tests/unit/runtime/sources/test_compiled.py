@@ -20,10 +20,10 @@ from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError
 from pointsman.lifecycle.settings import LifecycleSettings
 from pointsman.manifests.settings import TrustSettings
-from pointsman.runtime import compiled
 from pointsman.runtime.settings import Settings
-from pointsman.runtime.settings_full import compile_settings
-from pointsman.runtime.settings_sources import Asked
+from pointsman.runtime.sources import compiled
+from pointsman.runtime.sources.merging import compile_settings
+from pointsman.runtime.sources.reading import Asked
 from pointsman.stores.settings import StoreSettings
 from pointsman.tenancy.settings import TenancySettings
 from pointsman.web.admin.settings import AdminSettings

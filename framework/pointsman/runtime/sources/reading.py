@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path, expand, map_text
-from pointsman.runtime.settings_environment import read_environment
-from pointsman.runtime.settings_tree import Origin, Rank, Tree, meant, nested, paths_of
+from pointsman.runtime.sources.environment import read_environment
+from pointsman.runtime.sources.tree import Origin, Rank, Tree, meant, nested, paths_of
 from pointsman.values import frozen
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def read_sources(asked: Asked, files: Tree | None = None) -> Sources:
     if files is None:
         files = Tree()
         if named is not None:
-            from pointsman.runtime.settings_files import read_folder  # without files no YAML library is loaded
+            from pointsman.runtime.sources.files import read_folder  # without files no YAML library is loaded
 
             files = read_folder(named, asked.names)
     variables = _raising(_refuse_image_only(read_environment(asked.environ, asked.names)), files)

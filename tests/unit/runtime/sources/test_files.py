@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.errors import ConfigurationError
-from pointsman.runtime.settings_files import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read_folder, read_yaml
+from pointsman.runtime.sources.files import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read_folder, read_yaml
 
 SECTIONS = frozenset({"service", "tenancy", "adapters", "tenants", "trust"})
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
-from pointsman.runtime.settings_tree import Tree, meant
+from pointsman.runtime.sources.tree import Tree, meant
 from pointsman.values import frozen
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
-from pointsman.runtime.settings_tree import MAX_DEPTH, Origin, Rank, Tree, nearest, nested, paths_of
+from pointsman.runtime.sources.tree import MAX_DEPTH, Origin, Rank, Tree, nearest, nested, paths_of
 
 PREFIX: Final = "POINTSMAN_"
 NOT_SETTINGS: Final = frozenset(

@@ -15,10 +15,10 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import Path
-from pointsman.runtime.compiled import COMPILED, compile_files
-from pointsman.runtime.settings_faults import faults_told
-from pointsman.runtime.settings_sources import Asked, Sources, StrPath, read_sources
-from pointsman.runtime.settings_tree import Origin, Tree
+from pointsman.runtime.sources.compiled import COMPILED, compile_files
+from pointsman.runtime.sources.faults import faults_told
+from pointsman.runtime.sources.reading import Asked, Sources, StrPath, read_sources
+from pointsman.runtime.sources.tree import Origin, Tree
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pointsman.errors import ConfigurationError
-from pointsman.runtime.settings_environment import read_environment
-from pointsman.runtime.settings_tree import Tree, meant
+from pointsman.runtime.sources.environment import read_environment
+from pointsman.runtime.sources.tree import Tree, meant
 
 SECTIONS = frozenset({"service", "environment", "adapters", "tenancy", "tenants"})
 

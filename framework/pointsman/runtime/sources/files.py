@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from pointsman.errors import ConfigurationError
-from pointsman.runtime.settings_tree import MAX_DEPTH, Origin, Rank, Tree, meant
+from pointsman.runtime.sources.tree import MAX_DEPTH, Origin, Rank, Tree, meant
 
 if TYPE_CHECKING:
     from pointsman.resolution.template import Path
