@@ -141,8 +141,7 @@ def checked(path: Path, reference: str) -> dict[str, Any]:
 
     manifest, runtime = any_manifest(path), runtime_of(reference)
     data = encode(manifest)
-    digest = digest_of(data)
-    admitted = admission(runtime)(Verified(manifest, digest, digest, len(data), ()))
+    admitted = admission(runtime)(Verified(manifest, data, digest_of(data), len(data), ()))
     points = runtime.points
     catalog = points.made_of(replace(points.inputs, manifest=admitted), points.snapshot).catalog
     check_manifest_selections(catalog)

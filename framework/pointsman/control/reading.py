@@ -176,5 +176,5 @@ def _alone(found: FoundRelease, now: datetime) -> FleetHead:
         signed_at=release.document.issued_at,
         expires=release.document.expires,
     )
-    verified = Verified(control, release.payload_digest, release.envelope_digest, release.length, ())
+    verified = Verified(control, release.payload, release.envelope_digest, release.length, ())
     return FleetHead(release, verified, found.envelope, found.trust, found.generation, now)

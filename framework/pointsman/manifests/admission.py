@@ -43,6 +43,8 @@ IMAGE_ONLY: Final = frozenset({"adapter/secrets", "adapter/identity"})
 _IMAGE_KEYS: Final = frozenset(component.partition("/")[2] for component in IMAGE_ONLY)
 
 _BLANK = re.compile(r"\$\{\s*(?:env|secret)\b", re.IGNORECASE)
+MAX_KNOWN: Final = 10_000
+"""Factories that are remembered as granted while a manifest is looked at."""
 _NO_IMAGE: Final = Layered()
 
 Patterns: TypeAlias = tuple["Pattern", ...]
@@ -138,9 +140,7 @@ def _check_components(manifest: Manifest) -> None:
 
 def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield every component that a manifest says something about, and where."""
-    for domain, key in _components(manifest.candidates):
-        if key in _IMAGE_KEYS:
-            yield f"{domain}/{key}", "candidates"
+    yield from ((component, "candidates") for component in _image_components(manifest.candidates))
     for component in manifest.selections:
         yield component, "selections"
     for component in manifest.components:
@@ -153,13 +153,24 @@ def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _check_factories(manifest: Manifest, gate: Gate) -> None:
-    granted = all(is_granted(factory, gate.factories) for factory in _factories(manifest.candidates))
+    granted = _all_granted(_factories(manifest.candidates), gate)
     for where, reference in _references(manifest, _whole(manifest) if granted else manifest.candidates):
         if not is_granted(reference, gate.factories):
             raise FactoryForbidden(
                 f"{where}: expected code that trust.factories grants, found {reference[:120]!a}.",
                 hint="Add pkg.mod:Name, pkg.mod:* or pkg.**:* to trust.factories in the image's settings.",
             )
+
+
+def _all_granted(factories: Iterable[str], gate: Gate) -> bool:
+    known: set[str] = set()
+    for factory in factories:
+        if factory not in known:
+            if not is_granted(factory, gate.factories):
+                return False
+            if len(known) < MAX_KNOWN:
+                known.add(factory)
+    return True
 
 
 def _references(manifest: Manifest, entries: Iterable[CandidateEntry]) -> Iterator[tuple[str, str]]:
@@ -180,10 +191,12 @@ def _whole(manifest: Manifest) -> Sequence[CandidateEntry]:
     return listed.whole if isinstance(listed, Packed) else listed
 
 
-def _components(listed: Sequence[CandidateEntry]) -> Iterable[tuple[str, str]]:
+def _image_components(listed: Sequence[CandidateEntry]) -> Iterable[str]:
+    """Yield the components whose keys are those of the image's own."""
     if isinstance(listed, Packed):
-        return ((domain, key) for domain, keys in listed.entries.domains.items() for key in keys)
-    return ((entry.domain, entry.key) for entry in listed)
+        domains = listed.entries.domains.items()
+        return (f"{domain}/{key}" for domain, keys in domains for key in _IMAGE_KEYS if key in keys)
+    return (f"{entry.domain}/{entry.key}" for entry in listed if entry.key in _IMAGE_KEYS)
 
 
 def _factories(listed: Sequence[CandidateEntry]) -> Iterable[str]:

@@ -16,6 +16,7 @@ import msgspec
 from pointsman.errors import BadSignature, Malformed, TooLarge, Unsigned
 from pointsman.manifests import schema
 from pointsman.manifests.canonical import decode, encode, peek
+from pointsman.manifests.pieces import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,8 +61,12 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
     Source: DSSE 1.0.2, protocol, PAE.
     """
+    return _heading(payload_type, payload) + payload
+
+
+def _heading(payload_type: str, payload: bytes) -> bytes:
     kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    return b"DSSEv1 %d %b %d " % (len(kind), kind, len(payload))
 
 
 def sign(payload_type: str, payload: bytes, keys: Sequence[SigningKey]) -> bytes:
@@ -91,8 +96,11 @@ def countersign(data: bytes, keys: Sequence[SigningKey], *, max_bytes: int) -> b
     return _sealed(opened.payload_type, opened.payload, [*kept, *fresh])
 
 
-def decode_envelope(data: bytes, max_bytes: int) -> Opened:
+def decode_envelope(data: bytes, max_bytes: int, digest: str | None = None) -> Opened:
     """Read an envelope of at most ``max_bytes``; nothing about it is verified.
+
+    Args:
+        digest: Of ``data``, where it was taken before.
 
     Raises:
         TooLarge: It is longer.
@@ -110,7 +118,7 @@ def decode_envelope(data: bytes, max_bytes: int) -> Opened:
         raise Malformed(f"Expected an ASCII payload type, found {envelope.payload_type[:80]!a}.")
     signatures = tuple(Signed(_unbase64(one.sig, "a signature"), one.keyid) for one in envelope.signatures)
     payload = envelope.payload if isinstance(envelope.payload, bytes) else _unbase64(envelope.payload, "the payload")
-    return Opened(envelope.payload_type, payload, signatures, digest_of(data))
+    return Opened(envelope.payload_type, payload, signatures, digest or digest_of(data))
 
 
 def _plain(data: bytes) -> schema.PlainEnvelope | None:
@@ -135,11 +143,12 @@ def _pieced(data: bytes, start: int, end: int) -> bytes | None:
     Raises:
         msgspec.ValidationError: It is no padded base64 of the standard alphabet.
     """
-    decode_some = msgspec.json.Decoder(bytes).decode
-    pieces = [decode_some(b'"%b"' % data[at : min(at + _PIECE, end)]) for at in range(start, end, _PIECE)]
+    decode_some, view = msgspec.json.Decoder(bytes).decode, memoryview(data)
+    cuts = (view[at : min(at + _PIECE, end)] for at in range(start, end, _PIECE))
+    pieces = [decode_some(b"".join((b'"', cut, b'"'))) for cut in cuts]
     if any(len(piece) != _PIECE // 4 * 3 for piece in pieces[:-1]):
         return None
-    return b"".join(pieces)
+    return joined(pieces)
 
 
 def _envelope(data: bytes) -> schema.Envelope:
@@ -163,7 +172,7 @@ def verify_signatures(opened: Opened, keys: Sequence[PublicKey], threshold: int)
     Raises:
         BadSignature: Fewer distinct keys signed these bytes.
     """
-    message = pae(opened.payload_type, opened.payload)
+    heading = _heading(opened.payload_type, opened.payload)
     met: dict[str, None] = {}
     used: set[int] = set()
     attempts = 0
@@ -173,7 +182,7 @@ def verify_signatures(opened: Opened, keys: Sequence[PublicKey], threshold: int)
         if attempts == MAX_ATTEMPTS:
             break
         attempts += 1
-        if key.verifies(message, opened.signatures[index].signature):
+        if key.verifies(opened.payload, opened.signatures[index].signature, heading):
             met[key.keyid] = None
             used.add(index)
             if len(met) >= threshold:

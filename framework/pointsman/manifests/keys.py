@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import nacl.bindings
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey as _Signer
-from nacl.signing import VerifyKey
 
 from pointsman.errors import ConfigurationError
+from pointsman.manifests.pieces import joined
 from pointsman.values import frozen
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class PublicKey:
             raise ConfigurationError(f"Expected a public key of 64 lower-case hex digits, found {text!r:.80}.")
         return cls(bytes.fromhex(text))
 
-    def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether this key signed exactly these bytes. Never raises."""
+    def verifies(self, message: bytes, signature: bytes, heading: bytes = b"") -> bool:
+        """Tell whether this key signed exactly these bytes, ``heading`` before them. Never raises."""
         if len(signature) != SIGNATURE_BYTES:
             return False
         try:
-            VerifyKey(self.raw).verify(message, signature)
+            nacl.bindings.crypto_sign_open(joined((signature, heading, message)), self.raw)
         except CryptoError:
             return False
         return True

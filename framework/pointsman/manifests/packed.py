@@ -7,6 +7,7 @@ read. Beside the index lies what admission looks at, gathered while the entries 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, cast, overload
 
@@ -70,6 +71,12 @@ class PlainEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     sha256: ClassVar[None] = None
 
 
+class Written(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
+    """A plain entry as a manifest writes it."""
+
+    capabilities: list[str] = []  # type: ignore[assignment]  # made in fewer steps than a tuple
+
+
 class _Row(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, array_like=True, gc=False):
     """A plain entry as it was packed: its values in order."""
 
@@ -83,6 +90,9 @@ class _Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
     factory: str
 
 
+_FACTORY: Final = itemgetter(3)
+"""The factory of a row."""
+_NO_ROW: Final[tuple[Any, ...]] = (None, None, None, None, None, None, None, [])
 _pack: Final = msgspec.msgpack.Encoder().encode
 _rows: Final = msgspec.msgpack.Decoder(list[_Row]).decode
 _names: Final = msgspec.msgpack.Decoder(list[_Names]).decode
@@ -195,14 +205,23 @@ class Shelf:
         """
         rows = list(map(astuple, entries))
         names: set[str] = set()
-        start, first = 0, rows[0]
-        for place, row in enumerate(rows):
-            if row[1] != first[1] or row[0] != first[0]:
-                names |= self._put_run(rows[start:place])
-                start, first = place, row
-        names |= self._put_run(rows[start:])
-        names.update(*{row[7] for row in rows})
-        self._factories.append(_pack(list({row[3] for row in rows})))
+        capabilities: list[str] = []
+        start, (domain, key) = 0, rows[0][:2]
+        for place, row in enumerate((*rows, _NO_ROW)):
+            if row[7] != capabilities:  # most say what the one before says, and are not hashed
+                capabilities = row[7]
+                names.update(capabilities)
+            if row[1] != key or row[0] != domain:
+                run = rows[start:place]
+                providers = {one[2] for one in run}
+                if len(providers) != len(run):
+                    raise _twice(domain, key, run[0][2])
+                self._add(domain, key, _pack(run), providers)
+                names |= providers
+                names.add(key)
+                names.add(domain)
+                start, domain, key = place, row[0], row[1]
+        self._factories.append(_pack(list(set(map(_FACTORY, rows)))))
         self.count += len(rows)
         return names
 
@@ -226,23 +245,17 @@ class Shelf:
         entries = Index(self._domains, self.count)
         return Packed(entries, tuple(self._whole), tuple(self._factories), tuple(self._suspects))
 
-    def _put_run(self, run: list[tuple[Any, ...]]) -> set[str]:
-        providers: set[str] = {row[2] for row in run}
-        domain, key, provider = run[0][:3]
-        if len(providers) != len(run):
-            raise _twice(domain, key, provider)
-        self._add(domain, key, _pack(run), providers)
-        providers.add(domain)
-        providers.add(key)
-        return providers
-
     def _add(self, domain: str, key: str, piece: Piece, providers: Collection[str]) -> None:
         keys = self._domains.get(domain)
         if keys is None:
             keys = self._domains[domain] = {}
         held = keys.setdefault(key, piece)
-        if held is piece:
-            return
+        if held is not piece:
+            self._add_more(domain, key, piece, providers)
+
+    def _add_more(self, domain: str, key: str, piece: Piece, providers: Collection[str]) -> None:
+        """Add a piece to a component that has one."""
+        held = self._domains[domain][key]
         known = self._providers.get((domain, key))
         if known is None:
             known = self._providers[domain, key] = {one.provider for each in _pieces(held) for one in _named(each)}
@@ -253,7 +266,7 @@ class Shelf:
         if isinstance(held, list):
             held.append(piece)
         else:
-            keys[key] = [held, piece]
+            self._domains[domain][key] = [held, piece]
 
 
 def packed(candidates: Sequence[CandidateEntry]) -> Packed:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pointsman.errors import Malformed
-from pointsman.manifests.packed import OPENS, PlainEntry, Shelf
+from pointsman.manifests.packed import OPENS, Shelf, Written
 from pointsman.manifests.roll import OnRoll, Register, Said
 from pointsman.manifests.scanning import check_depth, has_long_number
 from pointsman.manifests.schema import CandidateEntry, Manifest, TenantEntry, TenantId
@@ -39,7 +39,7 @@ _AFTER: Final[Mapping[str, Any]] = {
 """All that may follow the tenants, left out."""
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _RESTS: Final = msgspec.json.Decoder(Manifest)
-_PLAIN: Final = msgspec.json.Decoder(list[PlainEntry])
+_PLAIN: Final = msgspec.json.Decoder(list[Written])
 _ENTRIES: Final = msgspec.json.Decoder(list[CandidateEntry])
 _IDS: Final = msgspec.json.Decoder(dict[TenantId, msgspec.Raw])
 _TENANTS: Final = msgspec.json.Decoder(list[TenantEntry])
@@ -51,26 +51,26 @@ class Part(NamedTuple):
 
     Attributes:
         opening: What stands before it.
-        frame: The form of a chunk.
+        brackets: What stands around a chunk of it.
         between: What ends an entry before another one, probably.
         last: What ends the last entry, probably.
     """
 
     opening: bytes
-    frame: bytes
+    brackets: tuple[bytes, bytes]
     between: re.Pattern[bytes]
     last: re.Pattern[bytes]
 
 
 CANDIDATES: Final = Part(
     b',"candidates":[',
-    b"[%b]",
+    (b"[", b"]"),
     re.compile(rb'\}(?=,\{"domain":"[^"\\]*","key":"[^"\\]*","provider":")'),
     re.compile(rb'\}(?=\](?:\}\Z|,"(?:selections|tenants|provider_settings|components|workflows|events|tasks)":))'),
 )
 TENANTS: Final = Part(
     b',"tenants":{',
-    b"{%b}",
+    (b"{", b"}"),
     re.compile(rb'(?<=[{}])\}(?=,")'),
     re.compile(rb'(?<=[{}])\}(?=\}(?:\}\Z|,"(?:provider_settings|components|workflows|events|tasks)":))'),
 )
@@ -115,9 +115,10 @@ def _cut_out(text: bytes, part: Part, size: int, put: Callable[[bytes], bool]) -
     if began < 0:
         return text, None
     at, is_last = began + len(part.opening), False
+    view, (opens, closes) = memoryview(text), part.brackets
     while not is_last:
         for end, is_last in _ends(text, at, size, part):  # noqa: B007 - told after the loop
-            if put(part.frame % text[at:end]):
+            if put(b"".join((opens, view[at:end], closes))):
                 break
         else:
             raise Malformed("expected whole entries.")

@@ -7,7 +7,7 @@ here remembers anything: what was seen before is an argument (see `release`).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic
@@ -52,18 +52,23 @@ class Verified(Generic[D]):
     """A document that was believed.
 
     Attributes:
-        payload_digest: What equivocation compares, and what control binds a release by.
+        payload: What was signed.
         envelope_digest: What storage and ``approved`` name a manifest by.
         length: Of the envelope, bytes.
         signers: Ids of the keys that were counted; empty for an unsigned document in development.
     """
 
     document: D
-    payload_digest: str
+    payload: bytes = field(repr=False)
     envelope_digest: str
     length: int
     signers: tuple[str, ...]
     freshness: Freshness = Freshness.FRESH
+
+    @property
+    def payload_digest(self) -> str:
+        """What equivocation compares, and what control binds a release by; taken when it is asked for."""
+        return digest_of(self.payload)
 
 
 @frozen
@@ -95,9 +100,9 @@ def verify_manifest(
         ManifestError: One class a rule: ``TooLarge DigestMismatch Unsigned Malformed WrongType BadSignature
             UnsupportedVersion WrongEpoch WrongAudience NotYetValid BadLifetime Expired Rollback``.
     """
-    _check_entry(data, entry)
+    digest = _check_entry(data, entry)
     now = trust.now(wall)
-    verified = _verify(Manifest, data, trust, trust.limits.max_manifest_bytes)
+    verified = _verify(Manifest, data, trust, trust.limits.max_manifest_bytes, digest)
     manifest = verified.document
     _check_belonging(manifest, trust)
     _check_issued(manifest.issued_at, manifest.expires, now, trust)
@@ -211,30 +216,32 @@ def life_spent(issued_at: datetime, expires: datetime, now: datetime) -> float:
     return (now - issued_at) / (expires - issued_at)
 
 
-def _verify(kind: type[D], data: bytes, trust: Trust, max_bytes: int) -> Verified[D]:
+def _verify(kind: type[D], data: bytes, trust: Trust, max_bytes: int, digest: str | None = None) -> Verified[D]:
     """Envelope, type, signatures, and only then the payload."""
     try:
-        opened = decode_envelope(data, max_bytes)
+        opened = decode_envelope(data, max_bytes, digest)
     except Unsigned:
         if not trust.unsigned:
             raise
-        return Verified(decode_document(kind, data), digest_of(data), digest_of(data), len(data), ())
+        return Verified(decode_document(kind, data, packed=True), data, digest or digest_of(data), len(data), ())
     expected = payload_type(kind)
     if opened.payload_type != expected:
         raise WrongType(f"Expected {expected}, found {opened.payload_type[:80]}.")
     role = trust.require_root().roles[tag_of(kind)]
     signers = verify_signatures(opened, role.keys, role.threshold)
     document = decode_document(kind, opened.payload, packed=True)
-    return Verified(document, digest_of(opened.payload), opened.digest, len(data), signers)
+    return Verified(document, opened.payload, opened.digest, len(data), signers)
 
 
-def _check_entry(data: bytes, entry: Approved | None) -> None:
+def _check_entry(data: bytes, entry: Approved | None) -> str | None:
+    """Return the digest of the bytes, if it had to be taken."""
     if entry is None:
-        return
+        return None
     if len(data) != entry.length:
         raise DigestMismatch(f"Expected a manifest of {entry.length} bytes, found {len(data)}.")
     if (found := digest_of(data)) != entry.digest:
         raise DigestMismatch(f"Expected the manifest sha256/{entry.digest}, found sha256/{found}.")
+    return found
 
 
 def _check_belonging(document: Document, trust: Trust) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import base64
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.errors import BadSignature, Malformed, TooLarge
+from pointsman.manifests import envelope
 from pointsman.manifests.envelope import (
     countersign,
     decode_envelope,
@@ -78,3 +81,49 @@ def test_an_envelope_is_compact_json_in_a_fixed_order() -> None:
     text = sign("x", b"y", [ONE]).decode()
     assert list(json.loads(text)) == ["payload", "payloadType", "signatures"]
     assert " " not in text
+
+
+SPELLINGS = {
+    "padded": lambda text: text,
+    "bare": lambda text: text.rstrip("="),
+    "url-safe": lambda text: text.replace("+", "-").replace("/", "_"),
+    "escaped": lambda text: text.replace("/", "\\/"),
+    "padded within": lambda text: f"{text[:8]}====={text[8:]}",
+    "ended within": lambda text: f"{text[:6]}=={text[8:]}",
+    "shifted": lambda text: f"A{text}",
+    "with junk": lambda text: f"{text[:5]} {text[5:]}",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@given(payload=st.binary(min_size=20, max_size=60) | st.just(b"\xff\xef\xbf" * 12))
+def test_a_payload_is_the_same_in_however_many_pieces_it_is_decoded(spelling: str, payload: bytes) -> None:
+    text = base64.b64encode(payload).decode()
+    data = sign("x", payload, [ONE]).decode().replace(text, SPELLINGS[spelling](text)).encode()
+    found = []
+    for size in (8, 16, 96 * 1024):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(envelope, "_PIECE", size)
+            try:
+                found.append(decode_envelope(data, len(data)).payload)
+            except Malformed:
+                found.append(None)
+    assert found == [found[-1]] * 3
+    assert (found[-1] == payload) is (spelling in {"padded", "bare", "url-safe", "escaped"})
+
+
+def test_a_digest_that_was_taken_is_not_taken_again() -> None:
+    data = sign("x", b"y", [ONE])
+    assert decode_envelope(data, len(data)).digest == digest_of(data)
+    assert decode_envelope(data, len(data), "taken").digest == "taken"
+
+
+def test_a_signature_of_another_length_lends_no_byte_to_what_is_signed() -> None:
+    text = pae("x", b"y")
+    opened = decode_envelope(sign("x", b"y", [ONE]), 1_000)
+    (signed,) = opened.signatures
+    assert ONE.public.verifies(b"y", signed.signature, text[:-1])
+    longer = ONE.sign(b"DSSEv1 " + text)
+    spoilt = msgspec.structs.replace(opened, signatures=(msgspec.structs.replace(signed, signature=longer + text[:7]),))
+    with pytest.raises(BadSignature):
+        verify_signatures(spoilt, PUBLIC, 1)
