@@ -154,7 +154,8 @@ def _spoken_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _check_factories(manifest: Manifest, gate: Gate) -> None:
     granted = _all_granted(_factories(manifest.candidates), gate)
-    for where, reference in _references(manifest, _whole(manifest) if granted else manifest.candidates):
+    references = _named(manifest) if granted else _references(manifest)
+    for where, reference in references:
         if not is_granted(reference, gate.factories):
             raise FactoryForbidden(
                 f"{where}: expected code that trust.factories grants, found {reference[:120]!a}.",
@@ -173,16 +174,27 @@ def _all_granted(factories: Iterable[str], gate: Gate) -> bool:
     return True
 
 
-def _references(manifest: Manifest, entries: Iterable[CandidateEntry]) -> Iterator[tuple[str, str]]:
-    for entry in entries:
-        yield _name(entry), entry.factory
-        if entry.settings_model is not None:
-            yield f"{_name(entry)}: settings_model", entry.settings_model
-        for section in (entry.dag, entry.metadata, entry.retry_policy):
-            if section:
-                yield from ((_name(entry), reference) for reference in named_references(section))
+def _named(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield where code is named, and how, but for the factories."""
+    for entry in _whole(manifest):
+        yield from _named_by(entry)
     for where in ("workflows", "events", "tasks"):
         yield from ((where, reference) for reference in named_references(getattr(manifest, where)))
+
+
+def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield where code is named, and how, entry by entry."""
+    for entry in manifest.candidates:
+        yield _name(entry), entry.factory
+        yield from _named_by(entry)
+
+
+def _named_by(entry: CandidateEntry) -> Iterator[tuple[str, str]]:
+    if entry.settings_model is not None:
+        yield f"{_name(entry)}: settings_model", entry.settings_model
+    for section in (entry.dag, entry.metadata, entry.retry_policy):
+        if section:
+            yield from ((_name(entry), reference) for reference in named_references(section))
 
 
 def _whole(manifest: Manifest) -> Sequence[CandidateEntry]:

@@ -1,12 +1,13 @@
 """The candidates of a large manifest, packed by component: what nobody asks for is a few bytes, and no object.
 
-An entry that says no more than who it is and how it ranks is packed with its neighbours; any other is held as it was
-read. Beside the index lies what admission looks at, gathered while the entries were at hand.
+Most entries say no more than who they are and how they rank, and are packed as such; the index holds no object that
+the collector would look at. Beside it lies what admission looks at, gathered while the entries were at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, cast, overload
@@ -20,10 +21,12 @@ from pointsman.manifests.schema import CandidateEntry, Level, Text
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-Piece: TypeAlias = "bytes | CandidateEntry"
-"""Several plain entries of one component, packed; or one entry."""
+Piece: TypeAlias = "bytes | Whole"
+"""Several entries of one component, packed: plain ones, or whole ones."""
 Held: TypeAlias = "Piece | list[Piece]"
 """What a component has, in order."""
+Row: TypeAlias = tuple[Any, ...]
+"""The values of an entry in the order of its fields."""
 OPENS: Final = b"$"
 """How a blank begins; the canonical form never spells it otherwise."""
 _NO_KEYS: Final[Mapping[str, Held]] = MappingProxyType({})
@@ -77,8 +80,18 @@ class Written(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True,
     capabilities: list[str] = []  # type: ignore[assignment]  # made in fewer steps than a tuple
 
 
-class _Row(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, array_like=True, gc=False):
-    """A plain entry as it was packed: its values in order."""
+class Whole(msgspec.Struct, frozen=True, gc=False):
+    """Rows of whole entries, packed."""
+
+    rows: bytes
+
+
+class _PlainRow(PlainEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, array_like=True, gc=False):
+    """A plain entry as it was packed."""
+
+
+class _WholeRow(CandidateEntry, frozen=True, forbid_unknown_fields=True, kw_only=True, array_like=True):
+    """A whole entry as it was packed."""
 
 
 class _Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,11 +103,12 @@ class _Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
     factory: str
 
 
+_COMPONENT: Final = itemgetter(0, 1)
 _FACTORY: Final = itemgetter(3)
-"""The factory of a row."""
-_NO_ROW: Final[tuple[Any, ...]] = (None, None, None, None, None, None, None, [])
+_NO_ROW: Final[Row] = (None, None, None, None, None, None, None, [])
 _pack: Final = msgspec.msgpack.Encoder().encode
-_rows: Final = msgspec.msgpack.Decoder(list[_Row]).decode
+_plain_rows: Final = msgspec.msgpack.Decoder(list[_PlainRow]).decode
+_whole_rows: Final = msgspec.msgpack.Decoder(list[_WholeRow]).decode
 _names: Final = msgspec.msgpack.Decoder(list[_Names]).decode
 _texts: Final = msgspec.msgpack.Decoder(list[str]).decode
 
@@ -115,10 +129,10 @@ class Index:
     def of(self, domain: str, key: str) -> Iterator[CandidateEntry]:
         """Yield a component's entries in the order in which the manifest lists them."""
         for piece in _pieces(self.domains.get(domain, _NO_KEYS).get(key)):
-            if isinstance(piece, bytes):
-                yield from cast("list[CandidateEntry]", _rows(piece))
+            if isinstance(piece, Whole):
+                yield from _whole_rows(piece.rows)
             else:
-                yield piece
+                yield from cast("list[CandidateEntry]", _plain_rows(piece))
 
     def naming(self, factories: AbstractSet[str]) -> Iterator[tuple[str, str]]:
         """Yield the components of which an entry names one of these factories."""
@@ -215,7 +229,7 @@ class Shelf:
                 run = rows[start:place]
                 providers = {one[2] for one in run}
                 if len(providers) != len(run):
-                    raise _twice(domain, key, run[0][2])
+                    raise _twice(domain, key, _repeated(run))
                 self._add(domain, key, _pack(run), providers)
                 names |= providers
                 names.add(key)
@@ -225,16 +239,20 @@ class Shelf:
         self.count += len(rows)
         return names
 
-    def put_whole(self, entries: Iterable[CandidateEntry]) -> None:
-        """Hold entries as they are.
+    def put_whole(self, entries: Sequence[CandidateEntry]) -> None:
+        """Pack whole entries, and keep them for admission.
 
         Raises:
             Malformed: One is there twice.
         """
-        for entry in entries:
-            self._add(entry.domain, entry.key, entry, (entry.provider,))
-            self._whole.append(entry)
-            self.count += 1
+        for (domain, key), rows in groupby(map(astuple, entries), _COMPONENT):
+            run = list(rows)
+            providers = {one[2] for one in run}
+            if len(providers) != len(run):
+                raise _twice(domain, key, _repeated(run))
+            self._add(domain, key, Whole(_pack(run)), providers)
+        self._whole += entries
+        self.count += len(entries)
 
     def suspect(self, text: bytes) -> None:
         """Keep the text of a chunk for admission to look at."""
@@ -288,9 +306,15 @@ def _pieces(held: Held | None) -> Sequence[Piece]:
     return held if isinstance(held, list) else (held,)
 
 
+def _repeated(run: Sequence[Row]) -> str:
+    """Return the first provider that rows name again."""
+    providers: list[str] = [row[2] for row in run]
+    return next(provider for place, provider in enumerate(providers) if provider in providers[:place])
+
+
 def _twice(domain: str, key: str, provider: str) -> Malformed:
     return Malformed(f"candidates: expected {domain}/{key}/{provider} once, found it again.")
 
 
-def _named(piece: Piece) -> Sequence[_Names | CandidateEntry]:
-    return _names(piece) if isinstance(piece, bytes) else (piece,)
+def _named(piece: Piece) -> list[_Names]:
+    return _names(piece.rows if isinstance(piece, Whole) else piece)

@@ -17,9 +17,10 @@ PIECE: Final = 256 * 1024
 
 def joined(parts: Sequence[bytes]) -> bytes:
     """Return the parts as one."""
-    if sum(map(len, parts)) <= AT_ONCE:
+    length = sum(map(len, parts))
+    if length <= AT_ONCE:
         return b"".join(parts)
-    target = BytesIO()
+    target = BytesIO(bytes(length))  # room that is not touched yet, and is never moved
     for part in parts:
         if len(part) <= PIECE:
             target.write(part)

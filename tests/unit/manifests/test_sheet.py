@@ -13,7 +13,7 @@ from pointsman.manifests import sheet
 from pointsman.manifests.canonical import decode, decode_document, encode
 from pointsman.manifests.contents import candidate_of
 from pointsman.manifests.packed import Packed, PlainEntry
-from pointsman.manifests.schema import CandidateEntry, Manifest, Split, TenantEntry
+from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, Split, TenantEntry
 from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
 from pointsman.resolution.listing import distinct_of
 from tests.forge import Forge
@@ -42,7 +42,8 @@ ENTRIES = st.builds(
     provider=st.sampled_from(["own", "other", "third"]),
     priority=st.sampled_from([None, 0, 7]),
     lifetime=st.sampled_from([None, "tenant"]),
-    capabilities=st.sampled_from([(), ("ttl",), ("ttl", "atomic")]),
+    capabilities=st.sampled_from([(), ("ttl",), ("ttl", "atomic"), (), (Capability(name="ttl", security={"a": 1}),)]),
+    timeout_seconds=st.sampled_from([None, None, 5.0, 0.25]),
     description=st.sampled_from([None, "", 'a "cache" \\ [{', '"}],"tenants":{', "$ä"]),
     metadata=st.sampled_from([{}, {}, {}, {"a": [1, {"b": None}]}]),
     requires=st.sampled_from([(), (), ("redis>=5",)]),
