@@ -217,5 +217,9 @@ class Effective:
             "manifest.refused",
             alarm=not isinstance(error, StoreError),
             serving=None if self.applied is None else self.applied.version,
-            **refusal.as_dict(),
+            digest=refusal.digest,
+            version=refusal.version,
+            error=refusal.error,
+            why=refusal.message,
+            tries=refusal.tries,
         )

@@ -24,7 +24,8 @@ class Event(msgspec.Struct, frozen=True):
     Attributes:
         name: ``swapped``, ``activation-failed``, ``manifest.refused``, …; stable, for metrics and filters.
         alarm: Whether somebody should look now.
-        fields: ``component``, ``provider``, ``tenant``, ``error`` and others; plain values, no secret among them.
+        fields: ``component``, ``provider``, ``tenant``, ``error``, ``why`` (what a person reads where ``error`` is a
+            code) and others; plain values, no secret among them.
     """
 
     name: str
@@ -44,7 +45,9 @@ class Event(msgspec.Struct, frozen=True):
         component, provider, tenant = (self.fields.get(name) for name in ("component", "provider", "tenant"))
         what = f" {component}" if component else ""
         what += f"={provider}" if provider else ""
-        return f"{self.name}{what}" + (f" for {tenant}" if tenant else "")
+        what += f" for {tenant}" if tenant else ""
+        why = self.fields.get("why") or self.fields.get("error")
+        return f"{self.name}{what}" + (f": {why}" if why else "")
 
 
 class Events:

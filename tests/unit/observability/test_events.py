@@ -67,3 +67,9 @@ def test_an_event_reads_as_what_happened_to_whom() -> None:
     assert str(Event("manifest.taken", fields={"version": 5})) == "manifest.taken"
     fields = {"component": "adapter/cache", "provider": "redis", "tenant": "acme"}
     assert str(Event("instance-made", fields=fields)) == "instance-made adapter/cache=redis for acme"
+
+
+def test_an_event_that_ended_badly_says_why_in_words_if_it_has_them() -> None:
+    assert str(Event("control.refresh-failed", fields={"error": "no answer"})) == "control.refresh-failed: no answer"
+    refused = {"error": "rollback", "why": "version 3 follows 4."}
+    assert str(Event("manifest.refused", fields=refused)) == "manifest.refused: version 3 follows 4."

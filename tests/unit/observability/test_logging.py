@@ -52,12 +52,12 @@ def test_an_event_is_a_line_under_its_own_labels(lines: Lines, request_context: 
     )
     events.tell("manifest.refused", alarm=True, message="too old", error="rollback", tenant=None)
     swap, manifest = lines()
-    assert swap["message"] == "swap-failed adapter/cache=redis for globex"
+    assert swap["message"] == "swap-failed adapter/cache=redis for globex: refused"
     assert (swap["severity"], swap["event_name"], swap["took_s"]) == ("WARNING", "swap-failed", 1.5)
     assert swap[LABELS] == {
         "tenant": "globex", "component": "adapter/cache", "provider": "redis", "catalog": "12.40"
     }  # fmt: skip
-    assert (manifest["severity"], manifest["message"]) == ("CRITICAL", "manifest.refused")
+    assert (manifest["severity"], manifest["message"]) == ("CRITICAL", "manifest.refused: rollback")
     assert (manifest["message_"], manifest["error"]) == ("too old", "rollback")
 
 
