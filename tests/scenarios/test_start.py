@@ -63,6 +63,28 @@ def test_a_replica_that_follows_a_fleet_from_compiled_settings_loads_what_readin
         assert SELDOM.isdisjoint(answer.json()["modules"])
 
 
+SPEAKING = """
+from starlette.websockets import WebSocket
+
+
+@app.websocket("/talk")
+async def talk(socket: WebSocket) -> None: ...
+"""
+
+
+@pytest.mark.parametrize(("more", "loaded"), [("", False), (SPEAKING, True)])
+def test_a_library_for_websockets_is_loaded_where_a_route_speaks_it(tmp_path: Path, more: str, loaded: bool) -> None:
+    (tmp_path / "wsproto.py").write_text("raise SystemExit('the library was loaded')")
+    (tmp_path / "websockets.py").write_text("raise SystemExit('the library was loaded')")
+    (tmp_path / "hello.py").write_text(SERVICE + more)
+    port = free_port()
+    with serving(tmp_path, "hello:app", PORT=str(port)) as process:
+        if loaded:
+            assert "the library was loaded" in process.communicate(timeout=PATIENCE_S)[1]
+        else:
+            assert answered(process, port, "/loaded").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("words", "port", "told"),
     [

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from starlette.routing import Route
+
 from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NoCatalog
 from pointsman.runtime.inclusion import collect
@@ -105,10 +107,18 @@ class Pointsman(Router):
             ConfigurationError: A setting, a route or a handler is wrong.
         """
         if self._assembly is None:
-            routers = tuple(router for router in collect(self.parts).routers if isinstance(router, Router))
-            plan = Plan((self, *routers), self._routes, self._middleware, self._inner, self.operators)
+            plan = Plan(self._routers(), self._routes, self._middleware, self._inner, self.operators)
             self._assembly = Assembly(self.runtime, plan, prompt=self._start, environment=os.environ)
         return self._assembly
+
+    def may_speak_websocket(self) -> bool:
+        """Tell whether anything here may serve websockets, so that a server needs the library for them."""
+        plain = all(isinstance(route, Route) for route in self._routes)
+        own = (declared for router in self._routers() for declared in router.declared)
+        return self._inner is not None or not plain or not all(declared.methods for declared in own)
+
+    def _routers(self) -> tuple[Router, ...]:
+        return (self, *(router for router in collect(self.parts).routers if isinstance(router, Router)))
 
     def operators(self, assembly: Assembly) -> Operators | None:
         """Return the operators' routes; None where no authenticator is configured."""

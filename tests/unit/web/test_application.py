@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from pointsman.declarations import Candidate, Component, Tenant, Use, provides
@@ -458,3 +458,16 @@ async def test_a_client_that_goes_away_leaves_no_lease(settings: MakeSettings) -
             pinned = epochs.current.pins
             group.cancel_scope.cancel()
         assert epochs.current.pins == pinned - 1
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_what_may_speak_websocket_is_told_from_its_parts() -> None:
+    talking = Router()
+    talking.websocket("/talk")(_nothing)
+    assert not Pointsman(routes=[Route("/plain", _nothing)]).may_speak_websocket()
+    assert Pointsman(include=[talking]).may_speak_websocket()
+    assert Pointsman(routes=[WebSocketRoute("/talk", _nothing)]).may_speak_websocket()
+    assert Pointsman(routes=[Mount("/below", _nothing)]).may_speak_websocket()
+    assert Pointsman(inner=_nothing).may_speak_websocket()
