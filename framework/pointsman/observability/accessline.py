@@ -99,7 +99,7 @@ class AccessLines:
         self.flush = self._sink.flush
 
     def tell(self, answered: Answered) -> None:
-        """Have the line of a request written in the next turn of the loop."""
+        """Have the line of a request written soon."""
         if answered.status < self._least_status:
             return
         path = answered.path

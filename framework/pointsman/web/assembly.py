@@ -8,7 +8,6 @@ them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -153,7 +152,7 @@ class Assembly:
         )
         if operators is not None:
             app = Mounted(app, operators.prefix, operators.app)
-        is_taken = partial(_is_taken, operators)
+        is_taken = taken_by(operators)
         timetable = timetable_of(router, is_taken)
         if plan.middleware or tells:
             return app
@@ -184,9 +183,12 @@ class Assembly:
         self.runtime.events.tell("tenant-contradicted", alarm=True, tenant=found.claimed, named=found.named)
 
 
-def _is_taken(operators: Operators | None, path: str) -> bool:
-    """Whether probes or operators serve a path before any route does."""
-    return path in PATHS or (operators is not None and is_below(path, operators.prefix))
+def taken_by(operators: Operators | None) -> Callable[[str], bool]:
+    """Return what tells whether probes or operators serve a path before any route does."""
+    if operators is None:
+        return PATHS.__contains__
+    prefix = operators.prefix
+    return lambda path: path in PATHS or is_below(path, prefix)
 
 
 class Declared:
