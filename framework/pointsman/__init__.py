@@ -6,8 +6,6 @@ third-party module, so that a library can declare its providers, and a shell can
 
 from __future__ import annotations
 
-from pointsman.version import __version__ as __version__
-
 TYPE_CHECKING = False  # true for whoever checks types; importing typing would be most of what importing us takes
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from pointsman.runtime.access import Components
     from pointsman.runtime.runtime import Runtime
     from pointsman.runtime.settings import Settings
+    from pointsman.version import __version__ as __version__
     from pointsman.web.access import components, use
     from pointsman.web.application import Pointsman
     from pointsman.web.routing import Router
@@ -57,6 +56,7 @@ else:
         "Tenant": "declarations",
         "Use": "declarations",
         "WorkflowBridge": "domains.bridges",
+        "__version__": "version",
         "components": "web.access",
         "provides": "declarations",
         "register_adapter_metadata": "adapters.registration",
