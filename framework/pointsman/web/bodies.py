@@ -64,8 +64,8 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     if length.isdigit() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
+    size = 0
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -73,9 +73,9 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
         size += len(chunk)
         if size > max_bytes:
             raise _too_large(max_bytes)
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
