@@ -108,9 +108,13 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        served = self._found(scope) if scope["type"] == "http" and not scope.get("root_path") else None
-        asker = self._tenancy.at_once(scope) if served is not None and self._ground.is_open(scope) else None
-        if served is None or asker is None:
+        if (
+            scope["type"] != "http"
+            or scope.get("root_path")
+            or (served := self._found(scope)) is None
+            or not self._ground.is_open(scope)
+            or (asker := self._tenancy.at_once(scope)) is None
+        ):
             await self._app(scope, receive, send)
             return
         tenant = asker.tenant
