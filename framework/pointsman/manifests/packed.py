@@ -6,6 +6,7 @@ the collector would look at. Beside it lies what admission looks at, gathered wh
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -202,7 +203,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.count = 0
-        self._domains: dict[str, dict[str, Held]] = {}
+        self._domains: defaultdict[str, dict[str, Held]] = defaultdict(dict)
         self._providers: dict[tuple[str, str], set[str]] = {}  # of components that more than one chunk speaks of
         self._whole: list[CandidateEntry] = []
         self._factories: list[bytes] = []
@@ -220,6 +221,7 @@ class Shelf:
         rows = list(map(astuple, entries))
         names: set[str] = set()
         capabilities: list[str] = []
+        domains = self._domains
         start, (domain, key) = 0, rows[0][:2]
         for place, row in enumerate((*rows, _NO_ROW)):
             if row[7] != capabilities:  # most say what the one before says, and are not hashed
@@ -230,7 +232,9 @@ class Shelf:
                 providers = {one[2] for one in run}
                 if len(providers) != len(run):
                     raise _twice(domain, key, _repeated(run))
-                self._add(domain, key, _pack(run), providers)
+                piece = _pack(run)
+                if domains[domain].setdefault(key, piece) is not piece:
+                    self._add_more(domain, key, piece, providers)
                 names |= providers
                 names.add(key)
                 names.add(domain)
@@ -250,7 +254,9 @@ class Shelf:
             providers = {one[2] for one in run}
             if len(providers) != len(run):
                 raise _twice(domain, key, _repeated(run))
-            self._add(domain, key, Whole(_pack(run)), providers)
+            piece = Whole(_pack(run))
+            if self._domains[domain].setdefault(key, piece) is not piece:
+                self._add_more(domain, key, piece, providers)
         self._whole += entries
         self.count += len(entries)
 
@@ -260,16 +266,8 @@ class Shelf:
 
     def close(self) -> Packed:
         """Return all that was put there."""
-        entries = Index(self._domains, self.count)
+        entries = Index(dict(self._domains), self.count)
         return Packed(entries, tuple(self._whole), tuple(self._factories), tuple(self._suspects))
-
-    def _add(self, domain: str, key: str, piece: Piece, providers: Collection[str]) -> None:
-        keys = self._domains.get(domain)
-        if keys is None:
-            keys = self._domains[domain] = {}
-        held = keys.setdefault(key, piece)
-        if held is not piece:
-            self._add_more(domain, key, piece, providers)
 
     def _add_more(self, domain: str, key: str, piece: Piece, providers: Collection[str]) -> None:
         """Add a piece to a component that has one."""

@@ -118,7 +118,8 @@ def test_candidates_that_stand_elsewhere_go_the_long_way() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        '"domain":"adapt er"', '"domain":""', '"key":"x","key":"y"', '"key":"a/b"', '"provider":"é"', '"factory":"ab"',
+        '"domain":"adapt er"', '"domain":""', f'"provider":"{"x" * 129}"', '"key":"a\\nb"',
+        '"key":"x","key":"y"', '"key":"a/b"', '"provider":"é"', '"factory":"ab"',
         '"priority":9007199254740992', '"priority":true', '"capabilities":["a b"]', '"capabilities":[]',
         '"metadata":{"a":1,"a":2}', '"metadata":{"a":12345678901234567890}', '"unknown":1', '"priority":null',
         '"domain": "adapter"', '"lifetime":"forever"', '"description":1',
