@@ -6,13 +6,21 @@ are left out; the HTTP rows and the cold starts are measured by `python -m tests
 
 from __future__ import annotations
 
+import gc
 import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from pointsman.manifests.contents import contribution_of
+from pointsman.manifests.verification import verify_manifest
+from tests.bench import memory
 from tests.bench.harness import NotMeasuredError, Row, Size
 from tests.bench.table import rows
+from tests.forge import NOW
 
 SLACK: Final = 1.75
 SCALE: Final = 0.05
@@ -34,3 +42,33 @@ def test_what_was_reached_stays_reached(row: Row) -> None:
     except (NotMeasuredError, ModuleNotFoundError) as missing:
         pytest.skip(str(missing))
     assert figures.floor_ratio <= NOT_REACHED.get(row.place, row.limit * SLACK), figures.samples
+
+
+@pytest.mark.parametrize(
+    ("sign", "plain", "count", "most"),
+    [
+        pytest.param(memory.sign_candidates, memory.plain_candidates, 10_000, 0.25, id="candidates"),
+        pytest.param(memory.sign_tenants, memory.plain_tenants, 30_000, 0.45, id="tenants"),
+    ],
+)
+def test_what_is_kept_of_a_manifest_stays_small(
+    sign: Callable[[int, str], None], plain: Callable[[int], object], count: int, most: float, tmp_path: Path
+) -> None:
+    """Live objects only: how they lie in memory is for the table."""
+    path = tmp_path / "manifest"
+    sign(count, str(path))
+    trust = memory.forge().trust
+    ours = live(lambda: contribution_of(verify_manifest(path.read_bytes(), trust, NOW).document, {}))
+    assert ours <= most * live(lambda: plain(count))
+
+
+def live(made: Callable[[], object]) -> int:
+    """Return the bytes of all objects that live on in what is made."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        _kept = made()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
