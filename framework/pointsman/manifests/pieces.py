@@ -17,10 +17,9 @@ PIECE: Final = 256 * 1024
 
 def joined(parts: Sequence[bytes]) -> bytes:
     """Return the parts as one."""
-    length = sum(map(len, parts))
-    if length <= AT_ONCE:
+    if sum(map(len, parts)) <= AT_ONCE:
         return b"".join(parts)
-    target = BytesIO(bytes(length))  # room that is not touched yet, and is never moved
+    target = BytesIO()  # room that were made at once would be cleared at once
     for part in parts:
         if len(part) <= PIECE:
             target.write(part)
