@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 
 from pointsman.errors import Malformed, UnsupportedVersion
 from pointsman.manifests.scanning import check_depth, has_long_number
 from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, Envelope, Manifest, tag_of
-from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=msgspec.Struct)
 D = TypeVar("D", bound=Document)
 
+LARGE_BYTES: Final = 32 * 1024
+"""A manifest that is shorter is read at once."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -94,7 +95,11 @@ def peek(data: bytes) -> _Preamble | None:
 
 
 def _read_packed(kind: type[D], data: bytes) -> D | None:
-    return cast("D | None", read_in_chunks(data)) if kind is Manifest and len(data) >= LARGE_BYTES else None
+    if kind is not Manifest or len(data) < LARGE_BYTES:
+        return None
+    from pointsman.manifests.sheet import read_in_chunks  # most starts meet a small one
+
+    return cast("D | None", read_in_chunks(data))
 
 
 def _check_spec_version(found: int) -> None:

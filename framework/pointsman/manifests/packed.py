@@ -7,11 +7,12 @@ the collector would look at. Beside it lies what admission looks at, gathered wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast, overload
 
 import msgspec
 from msgspec.structs import astuple
@@ -22,6 +23,7 @@ from pointsman.manifests.schema import CandidateEntry, Level, Text
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+R = TypeVar("R")
 Piece: TypeAlias = "bytes | Whole"
 """Several entries of one component, packed: plain ones, or whole ones."""
 Held: TypeAlias = "Piece | list[Piece]"
@@ -108,10 +110,12 @@ _COMPONENT: Final = itemgetter(0, 1)
 _FACTORY: Final = itemgetter(3)
 _NO_ROW: Final[Row] = (None, None, None, None, None, None, None, [])
 _pack: Final = msgspec.msgpack.Encoder().encode
-_plain_rows: Final = msgspec.msgpack.Decoder(list[_PlainRow]).decode
-_whole_rows: Final = msgspec.msgpack.Decoder(list[_WholeRow]).decode
-_names: Final = msgspec.msgpack.Decoder(list[_Names]).decode
-_texts: Final = msgspec.msgpack.Decoder(list[str]).decode
+
+
+@cache
+def _reader(kind: type[R]) -> Callable[[bytes], list[R]]:
+    """Return what unpacks rows of a kind; making it takes longer than reading a small manifest, which needs none."""
+    return msgspec.msgpack.Decoder(list[kind]).decode  # type: ignore[valid-type]  # told at run time
 
 
 class Index:
@@ -131,9 +135,9 @@ class Index:
         """Yield a component's entries in the order in which the manifest lists them."""
         for piece in _pieces(self.domains.get(domain, _NO_KEYS).get(key)):
             if isinstance(piece, Whole):
-                yield from _whole_rows(piece.rows)
+                yield from _reader(_WholeRow)(piece.rows)
             else:
-                yield from cast("list[CandidateEntry]", _plain_rows(piece))
+                yield from cast("list[CandidateEntry]", _reader(_PlainRow)(piece))
 
     def naming(self, factories: AbstractSet[str]) -> Iterator[tuple[str, str]]:
         """Yield the components of which an entry names one of these factories."""
@@ -178,7 +182,7 @@ class Packed(Sequence[CandidateEntry]):
     def factories(self) -> Iterator[str]:
         """Yield every factory that is named, hardly one twice."""
         for several in self._factories:
-            yield from _texts(several)
+            yield from _reader(str)(several)
         yield from dict.fromkeys(entry.factory for entry in self.whole)
 
     def __len__(self) -> int:
@@ -315,4 +319,4 @@ def _twice(domain: str, key: str, provider: str) -> Malformed:
 
 
 def _named(piece: Piece) -> list[_Names]:
-    return _names(piece.rows if isinstance(piece, Whole) else piece)
+    return _reader(_Names)(piece.rows if isinstance(piece, Whole) else piece)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 * 1024
 """About as much text is decoded at once: a millisecond or two."""
-LARGE_BYTES: Final = 32 * 1024
-"""What is shorter is read at once."""
 CHUNK: Final = 2_000
 """Entries of tenants that are decoded at once."""
 GUESSES: Final = 8

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from pointsman.errors import Malformed
 from pointsman.manifests import sheet
-from pointsman.manifests.canonical import decode, decode_document, encode
+from pointsman.manifests.canonical import LARGE_BYTES, decode, decode_document, encode
 from pointsman.manifests.contents import candidate_of
 from pointsman.manifests.packed import Packed, PlainEntry
 from pointsman.manifests.schema import CandidateEntry, Capability, Manifest, Split, TenantEntry
-from pointsman.manifests.sheet import LARGE_BYTES, read_in_chunks
+from pointsman.manifests.sheet import read_in_chunks
 from pointsman.resolution.listing import distinct_of
 from tests.forge import Forge
 
