@@ -129,7 +129,8 @@ def test_aliases_are_values_and_a_bomb_of_them_is_bounded(write: Write) -> None:
 
 def test_an_alias_to_itself_and_deep_nesting_are_bounded(write: Write) -> None:
     assert f"{MAX_DEPTH} deep" in refusal(write(tenants="a: &a [*a]\n"))
-    assert "deep" in refusal(write(tenants="a: " + "[" * 50_000))
+    told = refusal(write(tenants="a: " + "[" * 50_000))
+    assert "deep" in told or "depth" in told  # whichever is reached first, Python's limit or libyaml's
 
 
 def test_a_date_stays_the_text_that_was_written(write: Write) -> None:
