@@ -92,6 +92,13 @@ class Instance:
         """Whether nobody holds it and nothing stands on it."""
         return self.leases <= 0 and self.dependents == 0
 
+    def closure(self) -> Iterator[Instance]:
+        """Yield it and all that it stands on."""
+        yield self
+        for need in self.needs:
+            if need is not None:
+                yield from need.closure()
+
     def became_ready(self, value: object) -> None:
         """Hand the object over to those who wait."""
         self.value = value

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointsman.declarations import Component
-from pointsman.errors import ComponentsClosed, ConfigurationError, HealthCheckFailed, PointsmanError
+from pointsman.errors import ComponentsClosed, ConfigurationError, PointsmanError
+from pointsman.lifecycle.breaker import Breaker
 from pointsman.lifecycle.capacity import counts, to_give_up
 from pointsman.lifecycle.epoch import Epoch, Epochs
-from pointsman.lifecycle.health import answer
 from pointsman.lifecycle.hooks import Hooks
 from pointsman.lifecycle.instance import State
 from pointsman.lifecycle.keeper import Failure, Keeper
@@ -76,6 +76,9 @@ class LifecycleManager:
         self.reporter = Reporter(self.surroundings, Path(status_snapshot_path) if status_snapshot_path else None)
         self.planner = Planner(self.surroundings.secret_epoch)
         self.keeper = Keeper(self.limits, self, self.surroundings)
+        self.breaker = Breaker(
+            self.limits, self.surroundings.clock, self.board, lambda plan, failure: self.on_failure(plan, failure)
+        )
         self.epochs = Epochs(Epoch(1, resolver.catalog))
         self.proven: dict[Identity, Instance] = {}
         self._swapping = asyncio.Lock()
@@ -144,16 +147,7 @@ class LifecycleManager:
         """
         self.follow()
         instance = self.live(Question(Component(domain, key), tenant))
-        if instance is None:
-            return None
-        plan = instance.plan
-        with instance.held():
-            healthy = await answer(instance.value, plan.resolution.candidate, self.limits.health_timeout_s)
-        self.board.note(instance.identity, last_health=healthy)
-        if healthy is False:
-            error = HealthCheckFailed(f"{plan} is live, and says that it is not healthy.")
-            self.on_failure(plan, Failure(1, error, self.surroundings.clock() + self.limits.backoff_min_s))
-        return healthy
+        return None if instance is None else await self.breaker.look(instance)
 
     def get_status(self, domain: str, key: str, *, tenant: str | None = None) -> Status:
         """Return what is known of a component's life. Never raises."""
@@ -183,6 +177,7 @@ class LifecycleManager:
         if self.closed:
             return
         self.closed = True
+        await self.breaker.aclose()
         for instance in self.keeper.instances:
             instance.retire()
         if not await self.keeper.wait(self.limits.shutdown_grace_s):

@@ -112,6 +112,12 @@ class Components(Lease):
         """What the factories of ``request`` components may ask for."""
         return {"connection": self._given() if self._given is not None else None, "components": self}
 
+    def suspect(self) -> None:
+        """Have all that was taken looked at whose policy walks on to the next: a provider cannot be reached."""
+        policy = self.snapshot.catalog.policy
+        parts = (part for instance in self.held for part in instance.closure())
+        self._manager.breaker.suspect(part for part in parts if policy(part.plan.component).on_unhealthy == "next")
+
     @overload
     async def get(
         self, component: Component[T], /, *, provider: str | None = None, requires: Collection[str] = ()

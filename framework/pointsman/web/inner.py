@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 
 from pointsman.errors import PointsmanError
 from pointsman.web.access import components
-from pointsman.web.middleware.boundary import Header, bounded, raising, report
+from pointsman.web.middleware.boundary import Header, bounded, judged, raising, report
 from pointsman.web.problems import Scrub, problem_of
 
 if TYPE_CHECKING:
@@ -91,9 +91,6 @@ def _teach(app: Any, scrub: Scrub) -> None:
     async def refused(connection: HTTPConnection, error: Exception) -> Response:
         if not isinstance(connection, Request):
             raise error  # a websocket's refusal is answered at the boundary
-        problem = problem_of(error, instance=connection.scope["path"], scrub=scrub)
-        if problem.status >= 500:
-            report(error, connection.scope, scrub)
-        return problem.response()
+        return judged(error, connection.scope, scrub).response()
 
     app.exception_handlers.setdefault(PointsmanError, refused)

@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
-from pointsman.errors import PointsmanError
+from pointsman.errors import PointsmanError, ProviderUnavailable
+from pointsman.runtime.access import Components
+from pointsman.web.access import COMPONENTS
 from pointsman.web.problems import Problem, Scrub, problem_of
 
 if TYPE_CHECKING:
@@ -79,14 +81,28 @@ async def bounded(
         return
     except Exception as error:
         if answered:
+            suspect(error, scope)
             raise
         if isinstance(error, WebSocketException):
             await send({"type": "websocket.close", "code": error.code, "reason": error.reason})
             return
-        problem = problem_of(error, instance=scope["path"], scrub=scrub)
-        if problem.status >= 500:
-            report(error, scope, scrub)
-        await answer(problem, scope, receive, watched, accepted=accepted)
+        await answer(judged(error, scope, scrub), scope, receive, watched, accepted=accepted)
+
+
+def judged(error: Exception, scope: Scope, scrub: Scrub) -> Problem:
+    """Return the problem that answers an error, having logged what is ours to mend."""
+    suspect(error, scope)
+    problem = problem_of(error, instance=scope["path"], scrub=scrub)
+    if problem.status >= 500:
+        report(error, scope, scrub)
+    return problem
+
+
+def suspect(error: Exception, scope: Scope) -> None:
+    """Where a provider could not be reached, have what the request was given looked at."""
+    its = scope.get(COMPONENTS)
+    if isinstance(error, ProviderUnavailable) and isinstance(its, Components):
+        its.suspect()
 
 
 def raising(error: Exception) -> ASGIApp:
