@@ -234,7 +234,12 @@ class Resolver:
             else:
                 self._sequence += 1
                 self._registered[place] = registration
-                self._changed()
+                try:
+                    self._changed()
+                except BaseException:  # who watches refused it
+                    del self._registered[place]
+                    self._answer_from(None)
+                    raise
         return lambda: self._remove(registration)
 
     def _remove(self, registration: Registration) -> None:

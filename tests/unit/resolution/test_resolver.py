@@ -176,6 +176,21 @@ def test_watchers_hear_of_every_change_and_of_nothing_else(resolver: Resolver, c
     assert heard == [["redis"], ["redis", "memory"], ["memory"]]
 
 
+def test_what_a_watcher_refuses_is_not_registered(resolver: Resolver, candidate: Make) -> None:
+    def refuse() -> None:
+        raise ConfigurationError("No.")
+
+    stop = resolver.watch(refuse)
+    with pytest.raises(ConfigurationError, match="No"):
+        resolver.register(candidate("redis"))
+    assert resolver.registrations == ()
+    with pytest.raises(UnknownComponent):
+        resolver.resolve(*CACHE)
+    stop()
+    resolver.register(candidate("redis"))
+    assert resolver.resolve(*CACHE).provider == "redis"
+
+
 def test_a_watcher_may_stop_watching_while_it_is_told(resolver: Resolver, candidate: Make) -> None:
     heard: list[str] = []
     stops: list[Callable[[], None]] = []
