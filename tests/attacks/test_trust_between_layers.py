@@ -29,7 +29,7 @@ from pointsman.manifests.canonical import encode
 from pointsman.manifests.destinations import is_private_address
 from pointsman.manifests.envelope import sign
 from pointsman.manifests.release import Step, accept, effective, take
-from pointsman.manifests.root import check_min_root, missing_roots, raised_min_root, rotate
+from pointsman.manifests.root import check_min_root, missing_roots, rotate
 from pointsman.manifests.schema import (
     AdoptedRelease,
     Bad,
@@ -54,6 +54,7 @@ from pointsman.manifests.verification import (
 )
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.reference import GatedReference, load_reference
+from pointsman.runtime.settings import Settings
 from tests.forge import AUDIENCE, DAY, NOW, Forge, key
 
 FORGE = Forge()
@@ -460,10 +461,14 @@ def test_a81_a_withheld_root_that_the_image_demands_refuses_the_start() -> None:
     assert len(missing_roots(root, 2**53 - 1)) == 64
 
 
-def test_a81_the_environment_may_only_raise_what_the_image_demands() -> None:
-    assert raised_min_root(2, None) == 2
-    assert raised_min_root(2, 1) == 2
-    assert raised_min_root(2, 3) == 3
+@pytest.mark.parametrize(
+    ("said", "demanded"), [({}, 2), ({"POINTSMAN_TRUST__MIN_ROOT": "1"}, 2), ({"POINTSMAN_TRUST__MIN_ROOT": "3"}, 3)]
+)
+def test_a81_the_environment_may_only_raise_what_the_image_demands(
+    tmp_path: Path, said: dict[str, str], demanded: int
+) -> None:
+    (tmp_path / "trust.yml").write_text("min_root: 2")
+    assert Settings.load(tmp_path, environ=said).section(TrustSettings).min_root == demanded
 
 
 def test_a81_which_root_a_release_wants_is_read_unverified_and_is_a_hint() -> None:

@@ -131,11 +131,6 @@ def check_min_root(root: TrustRoot, min_root: int) -> None:
         )
 
 
-def raised_min_root(image: int, environment: int | None) -> int:
-    """Return the least acceptable root; the environment, or a secret, may only raise what the image says."""
-    return max(image, environment or 0)
-
-
 def missing_roots(root: TrustRoot, wanted: int) -> range:
     """Return the versions to fetch, in order, to come from ``root`` to ``wanted``; at most 64 at once."""
     return range(root.version + 1, min(wanted, root.version + MAX_CHAIN) + 1)

@@ -1,7 +1,7 @@
 """The ``trust`` section: whom this image believes, and what it lets a manifest do.
 
-From the image only: no manifest and no command changes it. The environment may raise ``min_root``, and nothing else
-(`root.raised_min_root`).
+From the image only: no manifest and no command changes it. The environment may raise ``min_root``, and nothing else;
+`runtime.sources.reading` sees to that.
 """
 
 from __future__ import annotations
