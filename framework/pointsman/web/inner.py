@@ -15,6 +15,7 @@ from pointsman.errors import PointsmanError
 from pointsman.web.access import components
 from pointsman.web.middleware.boundary import Header, bounded, judged, raising, report
 from pointsman.web.problems import Scrub, problem_of
+from pointsman.web.results import with_headers
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -53,7 +54,7 @@ class Inner:
             if message["type"] == "http.response.start":
                 answered = True
                 if label is not None:
-                    message = {**message, "headers": [*message.get("headers", ()), label]}
+                    message = with_headers(message, label)
                 if message["status"] == 500 and (told := components(scope).refusal):
                     return self._replace(told, message, scope, receive, send)
             return send(message)

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from starlette.responses import Response
 
+if TYPE_CHECKING:
+    from starlette.types import Message
+
 Render: TypeAlias = Callable[[Any], Response]
 CATALOG_HEADER = b"x-pointsman-catalog"
 """Tells with every answer what decided: ``<manifest version>.<cseq>``."""
+HEADED = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""Messages that carry the headers of an answer."""
 _BODILESS = frozenset({204, 205, 304})
 _TEXT, _JSON = b"text/plain; charset=utf-8", b"application/json"
+
+
+def with_headers(message: Message, *more: tuple[bytes, bytes]) -> Message:
+    """Return a message of `HEADED` with more headers; what was sent is left as it is."""
+    return {**message, "headers": [*message.get("headers", ()), *more]}
 
 
 class Answer(Response):

@@ -34,6 +34,7 @@ from pointsman.web.admin.settings import AdminSettings
 from pointsman.web.bodies import read_body
 from pointsman.web.dispatch import Dispatch
 from pointsman.web.problems import Problem, problem_of
+from pointsman.web.results import CATALOG_HEADER, with_headers
 from pointsman.web.validation import body_of
 
 if TYPE_CHECKING:
@@ -278,12 +279,12 @@ class Admin:
     def _labelled(self, send: Send) -> Send:
         async def labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [
-                    (b"x-pointsman-catalog", self._runtime.label.encode("ascii")),
+                message = with_headers(
+                    message,
+                    (CATALOG_HEADER, self._runtime.label.encode("ascii")),
                     (b"cache-control", b"no-store"),
                     (b"x-content-type-options", b"nosniff"),
-                ]
-                message = {**message, "headers": [*message.get("headers", ()), *headers]}
+                )
             await send(message)
 
         return labelled

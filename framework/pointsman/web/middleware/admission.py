@@ -20,7 +20,7 @@ from pointsman.errors import PointsmanError
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.tenancy.sources import taken_in
 from pointsman.web.access import COMPONENTS, components
-from pointsman.web.results import CATALOG_HEADER
+from pointsman.web.results import CATALOG_HEADER, HEADED, with_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pointsman.tenancy.policy import Asker
 
 RESOLUTION_HEADER = b"x-pointsman-resolution"
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 class Pinned(Protocol):
@@ -124,9 +123,9 @@ def labelling(send: Send, label: str, resolutions: Callable[[], bytes] | None = 
     catalog = (CATALOG_HEADER, label.encode("ascii"))
 
     def labelled(message: Message) -> Awaitable[None]:
-        if message["type"] in _STARTS:
+        if message["type"] in HEADED:
             more = [catalog] if resolutions is None else [catalog, (RESOLUTION_HEADER, resolutions())]
-            message = {**message, "headers": [*message.get("headers", ()), *more]}
+            message = with_headers(message, *more)
         return send(message)
 
     return labelled

@@ -19,6 +19,7 @@ from pointsman.errors import PointsmanError, ProviderUnavailable
 from pointsman.runtime.access import Components
 from pointsman.web.access import COMPONENTS
 from pointsman.web.problems import Problem, Scrub, problem_of
+from pointsman.web.results import HEADED, with_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +30,6 @@ _GONE = (ClientDisconnect, WebSocketDisconnect)
 _DENIAL = "websocket.http.response"
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.close"})
 _STARTS = _ANSWERS | {"websocket.accept"}
-_LABELLED = _STARTS - {"websocket.close"}
 
 POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
 """Codes of closing. Source: RFC 6455, 7.4.1, and the IANA registry."""
@@ -71,8 +71,8 @@ async def bounded(
         if kind in _STARTS:
             answered = answered or kind in _ANSWERS
             accepted = accepted or kind == "websocket.accept"
-            if label is not None and kind in _LABELLED:
-                message = {**message, "headers": [*message.get("headers", ()), label]}
+            if label is not None and kind in HEADED:
+                message = with_headers(message, label)
         return send(message)
 
     try:
