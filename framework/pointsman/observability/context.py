@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
@@ -41,14 +41,19 @@ class RequestContext(msgspec.Struct):
     @property
     def traceparent(self) -> str:
         """The header as it came."""
-        for name, value in self.headers:
-            if name == b"traceparent":
-                return value.decode("latin-1")
-        return ""
+        return traceparent_in(self.headers)
 
 
 CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_request", default=None)
 """The request under way; whoever sets it resets it when the request has ended."""
+
+
+def traceparent_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the first ``traceparent`` of a request's headers as it came; empty where there is none."""
+    for name, value in headers:
+        if name == b"traceparent":
+            return value.decode("latin-1")
+    return ""
 
 
 def current_span() -> Any:
@@ -78,7 +83,7 @@ def current_trace(request: RequestContext | None = None) -> Trace | None:
     Args:
         request: The one under way unless said.
     """
-    span = current_span() if "opentelemetry.trace" in sys.modules else None
+    span = current_span()
     if span is not None and (own := span.get_span_context()).is_valid:
         return Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", bool(own.trace_flags & _SAMPLED))
     request = CURRENT.get() if request is None else request

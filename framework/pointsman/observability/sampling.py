@@ -14,11 +14,10 @@ from typing import Any, Final, TypeAlias
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceState
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState
 
-from pointsman.errors import PointsmanError
-from pointsman.observability.context import Trace, parse_traceparent
-from pointsman.observability.tracing import RECORDED, Attribute
+from pointsman.observability.context import Trace, parse_traceparent, traceparent_in
+from pointsman.observability.tracing import RECORDED, Attribute, mark_failed
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -34,10 +33,8 @@ FAILURE: Final = "pointsman.failure"
 
 def incoming(scope: Message) -> Trace | None:
     """Return what a request's ``traceparent`` says, or ``None`` where there is no valid one."""
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            return parse_traceparent(value.decode("latin-1"))
-    return None
+    header = traceparent_in(scope["headers"])
+    return parse_traceparent(header) if header else None
 
 
 def is_sampled(trace: Trace | None, sample_ratio: float, draw: Callable[[], float]) -> bool:
@@ -84,10 +81,7 @@ def _traced(app: ASGIApp) -> ASGIApp:
             await app(scope[WHOLE], receive, send)
         except Exception as error:  # noqa: BLE001 - raised again outside of the span, which would tell its message
             scope[FAILURE] = error
-            code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
-            span = trace.get_current_span()
-            span.set_attribute("error.type", code)
-            span.set_status(StatusCode.ERROR, code)
+            mark_failed(trace.get_current_span(), error)
 
     traced: ASGIApp = OpenTelemetryMiddleware(
         told_apart, default_span_details=_method, exclude_spans=["receive", "send"], meter_provider=NoOpMeterProvider()

@@ -16,6 +16,8 @@ from pointsman.errors import MissingExtraError, PointsmanError
 from pointsman.observability.context import current_span
 
 if TYPE_CHECKING:
+    from opentelemetry import trace
+
     from pointsman.observability.exporting import Exporting
     from pointsman.observability.settings import TracingSettings
 
@@ -70,13 +72,20 @@ def span(name: str, /, **attributes: Attribute) -> Iterator[Span]:
             try:
                 yield opened
             except BaseException as error:
-                code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
-                opened.set_attribute("error.type", code)
-                if isinstance(error, Exception):
-                    opened.set_status(trace.StatusCode.ERROR, code)
+                mark_failed(opened, error)
                 raise
     finally:
         RECORDED.reset(token)
+
+
+def mark_failed(span: trace.Span, error: BaseException) -> None:
+    """Tell an error by its code, never by its message; what only ends the work, a cancellation, is no failure."""
+    from opentelemetry.trace import StatusCode
+
+    code = error.code if isinstance(error, PointsmanError) else type(error).__qualname__
+    span.set_attribute("error.type", code)
+    if isinstance(error, Exception):
+        span.set_status(StatusCode.ERROR, code)
 
 
 def recording() -> bool:
@@ -87,7 +96,7 @@ def recording() -> bool:
 
 def rename(name: str) -> None:
     """Name the span under way, once the route is known: ``GET /notes/{note_id}``."""
-    if "opentelemetry.trace" in sys.modules and (current := current_span()) is not None and current.is_recording():
+    if (current := current_span()) is not None and current.is_recording():
         current.update_name(name)
         current.set_attribute("http.route", name.partition(" ")[2])
 
