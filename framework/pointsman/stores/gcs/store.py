@@ -99,7 +99,7 @@ class GoogleStore:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        opened = [one for one in (self._reading, self._library) if one is not None]
+        opened = {one for one in (self._reading, self._library) if one is not None}
         self._reading = self._library = None
         for one in opened:
             await asyncio.to_thread(one.close)
@@ -146,25 +146,29 @@ class GoogleStore:
 
     def _connected(self, ticket: Ticket) -> Reading:
         """Return the lightest way to read that serves here; then pass the point of no return."""
-        if not light.serves():
-            return self._loaded(ticket)
         with self._connecting:
             ticket.check()
-            reading = self._reading = self._reading or light.LightReading(self._settings)
+            if self._reading is None:
+                self._reading = light.LightReading(self._settings) if light.serves() else self._load()
+            reading = self._reading
         ticket.commit()
         return reading
 
     def _loaded(self, ticket: Ticket) -> Library:
-        """Return Google's library, loaded at the first use; then pass the point of no return."""
+        """Return Google's library; then pass the point of no return."""
         with self._connecting:
             ticket.check()
-            if self._library is None:
-                from pointsman.stores.gcs.library import Library
-
-                self._library = Library(self._settings)
-            library = self._library
+            library = self._load()
         ticket.commit()
         return library
+
+    def _load(self) -> Library:
+        """Return the library, loaded at the first use by whoever is connecting."""
+        if self._library is None:
+            from pointsman.stores.gcs.library import Library
+
+            self._library = Library(self._settings)
+        return self._library
 
     def _now(self, exchange: Exchange) -> datetime:
         return store_now(exchange.headers, self._clock())
