@@ -19,7 +19,7 @@ from pointsman.manifests.scanning import check_depth, has_long_number
 from pointsman.manifests.schema import MAX_INT, SPEC_VERSION, Document, Envelope, Manifest, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 S = TypeVar("S", bound=msgspec.Struct)
 D = TypeVar("D", bound=Document)
@@ -36,8 +36,8 @@ class _Preamble(msgspec.Struct):
     spec_version: int = 0
 
 
-def encode(value: msgspec.Struct) -> bytes:
-    """Return the canonical bytes of a document, an envelope or a head."""
+def encode(value: msgspec.Struct | Mapping[str, msgspec.Raw]) -> bytes:
+    """Return the canonical bytes of a document, an envelope, a head, or what stands under names as it was read."""
     return _ENCODER.encode(value)
 
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pointsman.errors import Malformed
+from pointsman.manifests.canonical import encode, encode_all
 from pointsman.manifests.packed import OPENS, Shelf, Written
 from pointsman.manifests.roll import OnRoll, Register, Said
 from pointsman.manifests.scanning import check_depth, has_long_number
@@ -35,7 +36,6 @@ _AFTER: Final[Mapping[str, Any]] = {
     "provider_settings": {}, "components": {}, "workflows": (), "events": (), "tasks": ()
 }  # fmt: skip
 """All that may follow the tenants, left out."""
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _RESTS: Final = msgspec.json.Decoder(Manifest)
 _PLAIN: Final = msgspec.json.Decoder(list[Written])
 _ENTRIES: Final = msgspec.json.Decoder(list[CandidateEntry])
@@ -87,11 +87,11 @@ def read_in_chunks(data: bytes, size: int = CHUNK_BYTES) -> Manifest | None:
         rest, before_tenants = _cut_out(rest, TENANTS, size, lambda text: _enrol(text, register))
         check_depth(rest, "manifest")
         manifest = _RESTS.decode(rest)
-        if manifest.candidates or manifest.tenants or _ENCODER.encode(manifest) != rest or has_long_number(rest):
+        if manifest.candidates or manifest.tenants or encode(manifest) != rest or has_long_number(rest):
             return None
         upper = replace(manifest, **_AFTER)
         for before, above in ((before_candidates, replace(upper, selections={})), (before_tenants, upper)):
-            if before is not None and before != _ENCODER.encode(above)[:-1]:
+            if before is not None and before != encode(above)[:-1]:
                 return None
         _check_entries(register.texts)
     except (msgspec.MsgspecError, Malformed, ValueError, OverflowError, RecursionError):
@@ -147,12 +147,12 @@ def _put(text: bytes, shelf: Shelf) -> bool:
             whole = _ENTRIES.decode(text)
         except (Malformed, msgspec.DecodeError):
             return False
-        well = not has_long_number(text) and _ENCODER.encode(whole) == text
+        well = not has_long_number(text) and encode_all(whole) == text
         shelf.put_whole(whole)
     except msgspec.DecodeError:
         return False
     else:
-        well = _well_named(shelf.put_plain(plain)) and _ENCODER.encode(plain) == text
+        well = _well_named(shelf.put_plain(plain)) and encode_all(plain) == text
     if not well:
         raise Malformed("candidates: expected the canonical form.")
     if OPENS in text:
@@ -177,7 +177,7 @@ def _enrol(text: bytes, register: Register) -> bool:
         raws = _IDS.decode(text)
     except (Malformed, msgspec.DecodeError):
         return False
-    if _ENCODER.encode(raws) != text:
+    if encode(raws) != text:
         raise Malformed("tenants: expected the canonical form.")
     register.put(raws)
     return True
@@ -192,5 +192,5 @@ def _check_entries(texts: Sequence[bytes]) -> None:
     """
     for start in range(0, len(texts), CHUNK):
         text = b"[%b]" % b",".join(texts[start : start + CHUNK])
-        if has_long_number(text) or _ENCODER.encode(_TENANTS.decode(text)) != text:
+        if has_long_number(text) or encode_all(_TENANTS.decode(text)) != text:
             raise Malformed("tenants: expected the canonical form.")
