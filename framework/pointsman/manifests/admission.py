@@ -259,11 +259,8 @@ def _keys(value: object) -> Iterator[str]:
 
 
 def _check_values(where: str, provider: str, values: Values, gate: Gate) -> None:
-    from pointsman.manifests.destinations import names_destination
-
     for key in _keys(values):
-        if names_destination("", key):
-            _check_destination(f"{where}: a key", "", key, gate)
+        _check_destination(f"{where}: a key", "", key, gate)
     for path, text in walk(values):
         place = f"{where}.{'.'.join(map(str, path))}"
         if not _is_secret(place, path, text, gate.secrets.get(provider, frozenset())):
