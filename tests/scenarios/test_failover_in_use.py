@@ -22,7 +22,10 @@ CACHE = Use("adapter", "cache")
 
 
 class Vendor:
-    """Is well when it is made, and refuses who uses it; ``stays`` is whether it says that it is well then, too."""
+    """Is well when it is made, and refuses who uses it; ``stays`` is whether it says that it is well then, too.
+
+    It answers on the loop, whose turns `until` counts: a synchronous check would run in a thread.
+    """
 
     def __init__(self, *, stays: bool) -> None:
         self.well = True
@@ -33,7 +36,7 @@ class Vendor:
         self.well = self.stays
         raise ProviderUnavailable("The server refused.")
 
-    def health(self) -> bool:
+    async def health(self) -> bool:
         self.asked += 1
         return self.well
 
@@ -130,7 +133,7 @@ class Pondering(Vendor):
 
     given_up = False
 
-    async def health(self) -> bool:  # type: ignore[override]
+    async def health(self) -> bool:
         self.asked += 1
         if self.asked == 1:
             return True
