@@ -29,6 +29,7 @@ async def loaded() -> dict[str, object]:
     return {"modules": names, "collecting": gc.isenabled(), "frozen": gc.get_freeze_count()}
 """
 HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
+HEAVY |= {"click", "multiprocessing", "uvicorn.main", "nacl.public", "nacl.signing"}
 SELDOM = HEAVY | {"anyio._backends._asyncio", "filelock", "difflib", "pydantic", "pydantic_settings", "yaml"}
 """What a replica needs that cannot follow its fleet by reading alone."""
 

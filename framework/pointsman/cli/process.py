@@ -9,16 +9,21 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-import uvicorn
-
 from pointsman.cli.applications import load_application
 from pointsman.errors import ConfigurationError
+from pointsman.unopened import unopened
+
+with unopened("uvicorn") as uvicorn:
+    from uvicorn.config import Config
+    from uvicorn.server import Server
+
+    uvicorn.Config = Config  # type: ignore[attr-defined] # what its own modules ask it for
 
 GRACE_S: Final = 7
 """Cloud Run kills ten seconds after SIGTERM; the rest is for the application's own end."""
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A server that lets garbage be collected once the application stands."""
 
     async def startup(self, sockets: object = None) -> None:
@@ -40,7 +45,7 @@ def run(reference: str, port: str) -> None:
     if not (port.isascii() and port.isdecimal() and int(port) < 1 << 16):
         raise ConfigurationError(f"PORT: expected a port from 0 to 65535, found {port!r}.")
     application = load_application(reference)
-    config = uvicorn.Config(
+    config = Config(
         application,
         host="0.0.0.0",  # noqa: S104 - Cloud Run reaches the container from outside
         port=int(port),

@@ -12,16 +12,24 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-import nacl.bindings
 from nacl.exceptions import CryptoError
-from nacl.signing import SigningKey as _Signer
 
 from pointsman.errors import ConfigurationError
 from pointsman.manifests.pieces import joined
+from pointsman.unopened import unopened
 from pointsman.values import frozen
+
+with unopened("nacl.bindings"):
+    from nacl.bindings.crypto_core import crypto_core_ed25519_is_valid_point
+    from nacl.bindings.crypto_sign import crypto_sign_open
+    from nacl.bindings.sodium_core import sodium_init
+
+sodium_init()  # before libsodium is asked anything; its bindings do so when all of them are loaded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nacl.signing import SigningKey as Signer
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -46,7 +54,7 @@ class PublicKey:
     keyid: str = field(init=False)
 
     def __post_init__(self) -> None:
-        if len(self.raw) != SEED_BYTES or not nacl.bindings.crypto_core_ed25519_is_valid_point(self.raw):
+        if len(self.raw) != SEED_BYTES or not crypto_core_ed25519_is_valid_point(self.raw):
             raise ConfigurationError(
                 f"Expected an Ed25519 public key, found {self.raw.hex()!r:.80}: not a point of the main subgroup.",
                 hint="Make a key pair: pointsman keys new",
@@ -69,7 +77,7 @@ class PublicKey:
         if len(signature) != SIGNATURE_BYTES:
             return False
         try:
-            nacl.bindings.crypto_sign_open(joined((signature, heading, message)), self.raw)
+            crypto_sign_open(joined((signature, heading, message)), self.raw)
         except CryptoError:
             return False
         return True
@@ -92,7 +100,7 @@ class SigningKey:
     def __post_init__(self) -> None:
         if len(self.seed) != SEED_BYTES:
             raise ConfigurationError(f"Expected a seed of {SEED_BYTES} bytes, found {len(self.seed)}.")
-        object.__setattr__(self, "public", PublicKey(bytes(_Signer(self.seed).verify_key)))
+        object.__setattr__(self, "public", PublicKey(bytes(_signer(self.seed).verify_key)))
 
     @property
     def keyid(self) -> str:
@@ -101,11 +109,17 @@ class SigningKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the signature."""
-        return bytes(_Signer(self.seed).sign(message).signature)
+        return bytes(_signer(self.seed).sign(message).signature)
 
     def text(self) -> str:
         """Return the line that `parse_signing_key` reads; it is the secret itself."""
         return f"{_SEED}{self.seed.hex()}\n"
+
+
+def _signer(seed: bytes) -> Signer:
+    from nacl.signing import SigningKey as Signer  # which most replicas never load: they only verify
+
+    return Signer(seed)
 
 
 def generate() -> SigningKey:

@@ -1,0 +1,115 @@
+"""A package that is entered unopened is, to everybody else, the package that it always was."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from threading import Barrier, Thread
+from types import ModuleType
+
+import pytest
+
+from pointsman.unopened import unopened
+
+ALL = """
+from a_shop import costly
+from a_shop.wares import ware
+
+opened = costly.note()
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """A package ``a_shop`` whose ``__init__`` loads all that it has."""
+    folder = tmp_path / "a_shop"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(ALL)
+    (folder / "costly.py").write_text("count = 0\ndef note():\n    global count\n    count += 1\n    return count\n")
+    (folder / "wares.py").write_text("ware = 'bread'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "a_shop"]:
+        del sys.modules[name]
+
+
+def entered() -> ModuleType:
+    with unopened("a_shop") as package:
+        importlib.import_module("a_shop.wares")
+    return package
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_module_is_imported_without_the_rest() -> None:
+    package = entered()
+    assert package.wares.ware == "bread"
+    assert "a_shop.costly" not in sys.modules
+
+
+@pytest.mark.usefixtures("shop")
+def test_whoever_asks_for_more_finds_it_and_it_is_made_once() -> None:
+    package = entered()
+    assert importlib.import_module("a_shop") is package
+    assert package.ware == "bread"
+    assert package.opened == package.costly.count == 1
+    assert type(package) is ModuleType
+
+
+@pytest.mark.usefixtures("shop")
+def test_two_threads_open_it_once() -> None:
+    package, both, found = entered(), Barrier(2), list[int]()
+
+    def ask() -> None:
+        both.wait()
+        found.append(package.opened)
+
+    threads = [Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1, 1]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_name_that_it_never_had_is_missed_as_ever() -> None:
+    package = entered()
+    with pytest.raises(AttributeError, match="module 'a_shop' has no attribute 'nothing'"):
+        _ = package.nothing
+
+
+def test_what_fails_to_open_says_so_each_time(shop: Path) -> None:
+    (shop / "__init__.py").write_text("import a_module_that_is_not_there")
+    package = entered()
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+            _ = package.opened
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_was_imported_before_stays_as_it_is() -> None:
+    before = importlib.import_module("a_shop")
+    assert entered() is before
+    assert before.opened == 1
+
+
+def test_a_package_that_is_not_there_is_missed() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"), unopened("no_such_package"):
+        pass
+
+
+def test_uvicorn_and_pynacl_are_whole_to_an_application() -> None:
+    asked = (
+        "import sys, pointsman.cli.process, pointsman.manifests.keys\n"
+        "assert not {'click', 'uvicorn.main', 'nacl.bindings.crypto_pwhash'} & set(sys.modules)\n"
+        "import uvicorn, nacl.bindings, nacl.signing\n"
+        "from uvicorn import Server, run\n"
+        "assert Server is pointsman.cli.process.Server and uvicorn.run is run and uvicorn.__version__\n"
+        "assert nacl.bindings.crypto_pwhash_ALG_DEFAULT and nacl.signing.SigningKey.generate().sign(b'a')\n"
+    )
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, env={"PYTHONPATH": "framework"}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
