@@ -1,15 +1,15 @@
 """Values that cost little to declare: frozen dataclasses whose methods are shared, not compiled for each class.
 
-``dataclass(frozen=True, slots=True)`` writes and compiles its methods for every class, at 0.65 ms each, and a service
-pays that at every cold start; a `frozen` one costs 0.1 ms, and an instance of it twice that of a dataclass. To
-`dataclasses`, to pydantic, to ``help()`` and to type checkers it is a dataclass. What is made for each request stays
-one of the usual kind. Never imports a third-party package.
+``dataclass(frozen=True, slots=True)`` writes and compiles its methods for every class, and a service pays that at every
+cold start: a `frozen` one costs a fifteenth of it, since what only `dataclasses` asks is worked out once it is asked.
+An instance costs twice that of a dataclass. To `dataclasses`, to pydantic, to ``help()`` and to type checkers it is a
+dataclass. What is made for each request stays one of the usual kind. Never imports a third-party package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, replace
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, dataclass_transform, overload
@@ -23,54 +23,128 @@ C = TypeVar("C", bound=type[Any])
 @overload
 def frozen(cls: C, /) -> C: ...
 @overload
-def frozen(*, eq: bool = True, kw_only: bool = False, slots: bool = True) -> Callable[[C], C]: ...
+def frozen(*, eq: bool = True, kw_only: bool = False) -> Callable[[C], C]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(
-    cls: C | None = None, /, *, eq: bool = True, kw_only: bool = False, slots: bool = True
-) -> C | Callable[[C], C]:
-    """Make a class a frozen dataclass; the arguments are those of `dataclasses.dataclass`.
+def frozen(cls: C | None = None, /, *, eq: bool = True, kw_only: bool = False) -> C | Callable[[C], C]:
+    """Make a class a frozen dataclass with slots; the arguments are those of `dataclasses.dataclass`.
 
     Args:
         cls: With annotated fields; a method that it defines itself is kept.
         eq: Whether instances are equal, and hashed, by their fields; else each is equal to itself alone.
         kw_only: Whether fields are told by name alone.
-        slots: Whether instances do without ``__dict__``.
+
+    Raises:
+        TypeError: The annotations are not text, as they are under ``from __future__ import annotations``.
     """
 
     def made(cls: C) -> C:
-        for name, shared in (_METHODS | _EQUALITY if eq else _METHODS).items():
-            if name not in cls.__dict__:
-                setattr(cls, name, shared)
-        declared: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(cls)
-        declared.__shape__ = _Shape(declared)
+        names = tuple(_names(cls))
+        own = {name: kept for name, kept in vars(cls).items() if name not in names and name not in _UNSLOTTED}
+        inherited = {name for base in cls.__mro__[1:] for name in getattr(base, "__slots__", ())}
+        slots = {"__slots__": tuple(name for name in names if name not in inherited)}
+        shared = _METHODS | _EQUALITY if eq else _METHODS
+        metaclass: Any = type(cls)
+        declared: Any = metaclass(cls.__name__, cls.__bases__, shared | own | slots)
+        declared.__qualname__ = cls.__qualname__
+        _Late(declared, "__shape__", lambda: _Shape(cls, declared, kw_only=kw_only))
+        _Late(declared, "__match_args__", lambda: declared.__shape__.positional)
+        _Late(declared, "__dataclass_fields__", lambda: declared.__shape__.every)
         return cast("C", declared)
 
     return made if cls is None else made(cls)
 
 
+def _names(cls: type[Any]) -> Iterable[str]:
+    """Return the fields that a class itself declares."""
+    for name, said in vars(cls).get("__annotations__", {}).items():
+        if not isinstance(said, str):
+            raise TypeError(
+                f"{cls.__qualname__}.{name}: expected an annotation as text: from __future__ import annotations."
+            )
+        if said != _KW_ONLY and not said.startswith("ClassVar"):
+            yield name
+
+
+_KW_ONLY: Final = "KW_ONLY"
+_UNSLOTTED: Final = ("__dict__", "__weakref__")
+
+
+def _fields(cls: type[Any], *, kw_only: bool) -> Iterable[tuple[str, Field[Any]]]:
+    """Return the fields of a class, those of its bases first, as `dataclasses.fields` knows them."""
+    for base in reversed(cls.__mro__[1:]):
+        yield from getattr(base, "__dataclass_fields__", {}).items()
+    own = set(_names(cls))
+    for name, said in vars(cls).get("__annotations__", {}).items():
+        kw_only = kw_only or said == _KW_ONLY
+        if name in own:
+            default = vars(cls).get(name, MISSING)
+            one: Any = default if isinstance(default, Field) else field(default=default)
+            one.name, one.type, one.kw_only = name, said, kw_only if one.kw_only is MISSING else one.kw_only
+            one._field_type = _FIELD_TYPE  # noqa: SLF001 - what `fields` looks for
+            yield name, one
+
+
+class _Late:
+    """An attribute of a class that is worked out when it is first asked for."""
+
+    __slots__ = ("_cls", "_make", "_name")
+
+    def __init__(self, cls: type[Any], name: str, make: Callable[[], object]) -> None:
+        self._cls, self._name, self._make = cls, name, make
+        setattr(cls, name, self)
+
+    def __get__(self, instance: object, owner: type[Any]) -> object:
+        made = self._make()
+        setattr(self._cls, self._name, made)
+        return made
+
+
 class _Shape:
-    """What the shared methods look up about a class; `places` store, in order, what can be given."""
+    """What the shared methods look up about a class; `places` store, in order, what can be given.
 
-    __slots__ = ("after", "at_once", "compared", "given", "names", "places", "positional", "shown")
+    Args:
+        told: The class as it was written, with its defaults.
+        declared: The one that was made of it.
+        kw_only: Whether its fields are told by name alone.
+    """
 
-    def __init__(self, cls: type[Any]) -> None:
-        every = fields(cls)
-        self.names = tuple(one.name for one in every)
+    __slots__ = (
+        "after",
+        "at_once",
+        "compared",
+        "enough",
+        "every",
+        "given",
+        "names",
+        "places",
+        "positional",
+        "shown",
+        "usual",
+    )
+
+    def __init__(self, told: type[Any], declared: type[Any], *, kw_only: bool) -> None:
+        self.every = dict(_fields(told, kw_only=kw_only))
+        every = self.every.values()
+        self.names = tuple(self.every)
         self.given = tuple((one.name, one.default, one.default_factory) for one in every if one.init)
-        self.places = tuple(_place(cls, name) for name, *_ in self.given)
+        self.places = tuple(getattr(declared, name).__set__ for name, *_ in self.given)
         self.positional = tuple(one.name for one in every if one.init and not one.kw_only)
         self.at_once = len(self.given) if len(self.given) == len(self.positional) else None
-        self.after = getattr(cls, "__post_init__", None)
+        self.usual = tuple(default for _, default, _ in self.given)
+        self.enough = max((place for place, one in enumerate(self.usual, 1) if one is MISSING), default=0)
+        self.after = getattr(declared, "__post_init__", None)
         self.shown = tuple(one.name for one in every if one.repr)
         compared = [one.name for one in every if one.compare]
         self.compared: Callable[[Any], object] = attrgetter(*compared) if compared else lambda _: ()
 
-    def filled(self, kind: str, told: tuple[object, ...], named: dict[str, object]) -> list[object]:
+    def filled(self, kind: str, told: tuple[object, ...], named: dict[str, object]) -> Sequence[object]:
         """Return a value for each place, defaults where nothing was given.
 
         Raises:
             TypeError: An argument is missing, given twice, or unknown.
         """
+        if not named and self.at_once is not None and self.enough <= len(told) <= self.at_once:
+            return told + self.usual[len(told) :]
         if len(told) > len(self.positional):
             raise TypeError(f"{kind}() takes {len(self.positional)} arguments by place, and was given {len(told)}.")
         by_place = dict(zip(self.positional, told, strict=False))
@@ -91,15 +165,6 @@ class _Shape:
         if named:
             raise TypeError(f"{kind}() has no argument {next(iter(named))!r}.")
         return values
-
-
-def _place(cls: type[Any], name: str) -> Callable[[Any, object], None]:
-    """Return what stores a value under a name, past the instance's refusal."""
-    slot = vars(cls).get(name)
-    if hasattr(slot, "__set__"):
-        place: Callable[[Any, object], None] = slot.__set__
-        return place
-    return lambda instance, value: object.__setattr__(instance, name, value)
 
 
 class _Signature:
@@ -145,6 +210,9 @@ class _Shared:
     def __delattr__(self, name: str) -> None:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
+    def __replace__(self, **changed: object) -> object:
+        return replace(cast("Any", self), **changed)
+
     def __getstate__(self) -> list[object]:
         return [getattr(self, name) for name in self.__shape__.names]
 
@@ -162,8 +230,23 @@ class _Shared:
         return hash(self.__shape__.compared(self))
 
 
+@dataclass(init=False, repr=False, eq=False, frozen=True)
+class _Usual:
+    one: int
+
+
+_FIELD_TYPE: Final = fields(_Usual)[0]._field_type  # type: ignore[attr-defined] # noqa: SLF001
 _EQUALITY: Final = {name: vars(_Shared)[name] for name in ("__eq__", "__hash__")}
 _METHODS: Final = {
     name: vars(_Shared)[name]
-    for name in ("__init__", "__repr__", "__setattr__", "__delattr__", "__getstate__", "__setstate__", "__signature__")
-}
+    for name in (
+        "__init__",
+        "__repr__",
+        "__setattr__",
+        "__delattr__",
+        "__getstate__",
+        "__setstate__",
+        "__replace__",
+        "__signature__",
+    )
+} | {"__dataclass_params__": vars(_Usual)["__dataclass_params__"]}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import importlib
 import inspect
 import pickle
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -120,7 +123,7 @@ def test_inspect_and_pydantic_take_it_for_a_dataclass() -> None:
     assert list(ours.parameters) == list(theirs.parameters)
     assert [one.kind for one in ours.parameters.values()] == [one.kind for one in theirs.parameters.values()]
 
-    @frozen(slots=False, kw_only=True)
+    @frozen(kw_only=True)
     class Section:
         number: int = 3
 
@@ -147,3 +150,61 @@ def test_a_ring_of_values_can_be_shown() -> None:
     ring: Ours[list[Any]] = Ours(1, [])
     ring.two.append(ring)
     assert "..." in repr(ring)
+
+
+def test_a_frozen_class_can_be_made_of_another_and_a_dataclass_of_both() -> None:
+    @frozen
+    class Sized:
+        name: str
+        size: int = 1
+
+    @frozen
+    class Shaped(Sized):
+        size: int = 2
+        shape: str = "round"
+
+    @dataclass(frozen=True)
+    class Kept(Shaped):
+        where: str = "here"
+
+    assert repr(Shaped("a")).endswith("Shaped(name='a', size=2, shape='round')")
+    assert [one.name for one in fields(Kept)] == ["name", "size", "shape", "where"]
+    assert Kept("a", 3).size == 3
+
+
+def test_it_is_taken_apart_by_place() -> None:
+    match Ours(1, "a", three=(2,)):
+        case Ours(one, two):
+            assert (one, two) == (1, "a")
+    assert Ours.__match_args__ == Theirs.__match_args__
+
+
+def test_an_annotation_that_is_no_text_is_refused() -> None:
+    namespace: dict[str, Any] = {"frozen": frozen}
+    with pytest.raises(TypeError, match=r"Point\.x: expected an annotation as text"):
+        exec(compile("@frozen\nclass Point:\n    x: int\n", "point", "exec", dont_inherit=True), namespace)
+
+
+def test_every_value_of_ours_has_the_fields_that_the_standard_library_would_find() -> None:
+    seen = 0
+    for module in sorted(Path("framework/pointsman").rglob("*.py")):
+        if "@frozen" not in (text := module.read_text()) or module.name == "values.py":
+            continue
+        tree = ast.parse(text)
+        name = ".".join(module.relative_to("framework").with_suffix("").parts)
+        for written in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+            declared = getattr(importlib.import_module(name), written.name)
+            if not any("frozen" in ast.unparse(one) for one in written.decorator_list):
+                continue
+            seen += 1
+            told = [
+                one.target.id
+                for one in written.body
+                if isinstance(one, ast.AnnAssign)
+                and isinstance(one.target, ast.Name)
+                and "ClassVar" not in ast.unparse(one.annotation)
+                and ast.unparse(one.annotation) != "KW_ONLY"
+            ]
+            assert [one.name for one in fields(declared)] == told, declared
+            assert set(told) <= set(dir(declared)), declared
+    assert seen > 50

@@ -12,7 +12,7 @@ from pointsman.rules import FORBID, Bounds
 from pointsman.values import frozen
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class ControlSettings:
     """Where the head and the releases lie, and the ages that matter.
 

@@ -14,7 +14,7 @@ Seconds: TypeAlias = Annotated[float, Bounds(gt=0, le=86_400, allow_inf_nan=Fals
 Number: TypeAlias = Annotated[int, Bounds(ge=1, le=10_000_000)]
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class LifecycleSettings:
     """Bounds on instances; all times in seconds."""
 

@@ -69,7 +69,7 @@ SecretGrant = Annotated[str, Bounds(pattern=r"^(?:[A-Za-z0-9_.-]+=)?[A-Za-z0-9_.
 Destinations = Annotated[tuple[str, ...], After(_check_destinations)]
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class TrustSettings:
     """Settings of the ``trust`` section.
 

@@ -12,7 +12,7 @@ from pointsman.rules import FORBID, Bounds
 from pointsman.values import frozen
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class LoggingSettings:
     """What is written to the log, and how.
 
@@ -31,7 +31,7 @@ class LoggingSettings:
     managed: bool = True
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class TracingSettings:
     """Where spans and metrics go. They go nowhere, and cost nothing, unless an endpoint is known.
 

@@ -7,7 +7,6 @@ ranking, failover.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pointsman.declarations import UNDECLARED, Component
@@ -15,12 +14,13 @@ from pointsman.resolution.catalog import ORDER_LAYERS, Catalog, Outage
 from pointsman.resolution.eligibility import barrier_for, lacking
 from pointsman.resolution.precedence import Registration, deciding_rule
 from pointsman.resolution.selection import Selection, Split, draw
+from pointsman.values import frozen
 
 if TYPE_CHECKING:
     from pointsman.declarations import Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """What is asked: which component, for whom, and what may answer.
 
@@ -40,7 +40,7 @@ class Question:
         return self.subject if self.subject is not None else self.tenant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """Every candidate weighed.
 

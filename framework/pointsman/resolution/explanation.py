@@ -7,7 +7,6 @@ and Python tell the same story.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pointsman.values import frozen
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pointsman.declarations import Candidate, Component
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranked:
     """A candidate that did not win, and what it brought."""
 

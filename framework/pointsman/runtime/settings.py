@@ -38,8 +38,14 @@ SECTIONS_OF_LAYERS: Final = frozenset({"admin", "control", "debug", "lifecycle",
 DEVELOPMENT: Final = "development"
 
 
-@frozen(kw_only=True, slots=False)
-class Settings:
+class _Loaded:
+    """What settings keep besides their sections, and neither compare nor copy: where each was said."""
+
+    _sources = Sources()
+
+
+@frozen(kw_only=True)
+class Settings(_Loaded):
     """What was said, merged and checked; immutable, and safe to share.
 
     `load` reads all sources, and checks. The constructor takes what it is given, and reads and checks nothing.
@@ -66,8 +72,6 @@ class Settings:
     components: Annotated[dict[str, Annotated[PolicySettings, OrEmpty]], OrEmpty] = field(default_factory=dict)
     logging: Annotated[LoggingSettings, OrEmpty] = field(default_factory=LoggingSettings)
     tracing: Annotated[TracingSettings, OrEmpty] = field(default_factory=TracingSettings)
-
-    _sources: ClassVar[Sources] = Sources()  # each that is loaded has its own
 
     @classmethod
     def load(

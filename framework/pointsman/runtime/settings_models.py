@@ -30,7 +30,7 @@ Selections: TypeAlias = Annotated[dict[str, Any], OrEmpty]
 ProviderSettings: TypeAlias = Annotated[dict[str, Annotated[dict[str, Any], OrEmpty]], OrEmpty]
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class DomainSettings:
     """What a settings file says about one domain.
 
@@ -47,7 +47,7 @@ class DomainSettings:
     candidates: Annotated[tuple[dict[str, Any], ...], Empty(tuple)] = ()
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class TenantSettings:
     """What differs for one tenant, under full names.
 
@@ -63,7 +63,7 @@ class TenantSettings:
     labels: Annotated[dict[str, str], OrEmpty] = field(default_factory=dict)
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class PolicySettings:
     """How one component is kept running; the words of `resolution.contribution.Policy`."""
 

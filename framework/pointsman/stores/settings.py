@@ -12,7 +12,7 @@ from pointsman.rules import FORBID, Bounds
 from pointsman.values import frozen
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class StoreSettings:
     """The limits of every store; each one is a setting, none is infinite."""
 

@@ -9,7 +9,7 @@ from pointsman.rules import FORBID
 from pointsman.values import frozen
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class TenancySettings:
     """Where the tenant id is read, and what is believed of it.
 

@@ -9,7 +9,7 @@ from pointsman.rules import FORBID, Bounds
 from pointsman.values import frozen
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class WebSettings:
     """What the HTTP surface takes.
 
@@ -24,7 +24,7 @@ class WebSettings:
     startup_wait_s: Annotated[float, Bounds(ge=0, le=240, allow_inf_nan=False)] = 5.0
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class DebugSettings:
     """What is shown to whoever asks; off in production.
 
