@@ -7,6 +7,7 @@ Starlette by uvicorn's command line. Each start is a new process; nothing of an 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shlex
 import socket
@@ -36,6 +37,26 @@ async def hello(request):
 
 app = Starlette(routes=[Route("/hello", hello)])
 """
+STARLETTE_WITH_BODIES = (
+    STARLETTE
+    + """
+
+from pydantic import BaseModel
+
+
+class Item(BaseModel):
+    title: str
+    text: str
+
+
+async def add(request):
+    item = Item.model_validate_json(await request.body())
+    return JSONResponse(item.model_dump(mode="json"))
+
+
+app.router.routes.append(Route("/items/{item_id:int}", add, methods=["POST"]))
+"""
+)
 OURS = """
 from typing import Annotated
 
@@ -109,7 +130,9 @@ async def hello() -> dict[str, str]:
 
 app = Litestar([hello])
 """
-UVICORN = "uvicorn hello:app --port $PORT"
+STANDARD = "uvicorn hello:app --port $PORT"
+UVICORN = f"{STANDARD} --loop asyncio --ws none"
+"""As uvicorn starts where its `standard` extras are not installed: the leaner of the two."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +215,16 @@ class Way:
     compiled: bool = False
     bucket: bool = False
 
+    def peers(self) -> Mapping[str, tuple[str, str]]:
+        """Return who else is started: by name, the command and the source."""
+        peers = {"starlette": (UVICORN, STARLETTE)}
+        if self == Way(compiled=True) and all(map(importlib.util.find_spec, ("uvloop", "websockets"))):
+            peers["uvicorn[standard]"] = STANDARD, STARLETTE
+        if self == Way(OURS_WITH_BODIES, compiled=True):
+            peers["starlette with the model"] = UVICORN, STARLETTE_WITH_BODIES
+            peers |= {"fastapi": (UVICORN, FASTAPI), "litestar": (UVICORN, LITESTAR)}
+        return peers
+
 
 def _cold(size: Size, way: Way) -> Figures:
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
@@ -205,12 +238,11 @@ def _cold(size: Size, way: Way) -> Figures:
             compile_settings(ours)
         services = {
             "pointsman": Service(ours, deployed(), environ, b"x-pointsman-catalog: 1."),
-            "starlette": Service(lay_out(folder / "starlette", STARLETTE), UVICORN, {}),
-            "fastapi": Service(lay_out(folder / "fastapi", FASTAPI), UVICORN, {}),
-            "litestar": Service(lay_out(folder / "litestar", LITESTAR), UVICORN, {}),
+            **{
+                name: Service(lay_out(folder / name, *how), command, {})
+                for name, (command, *how) in way.peers().items()
+            },
         }
-        if way != Way(OURS_WITH_BODIES, compiled=True):
-            del services["fastapi"], services["litestar"]
         present = {}
         for name, service in services.items():
             try:
