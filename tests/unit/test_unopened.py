@@ -101,11 +101,13 @@ def test_a_package_that_is_not_there_is_missed() -> None:
         pass
 
 
-def test_uvicorn_and_pynacl_are_whole_to_an_application() -> None:
+def test_uvicorn_pynacl_and_urllib3_are_whole_to_an_application() -> None:
     asked = (
-        "import sys, pointsman.cli.process, pointsman.manifests.keys\n"
-        "assert not {'click', 'uvicorn.main', 'nacl.bindings.crypto_pwhash'} & set(sys.modules)\n"
-        "import uvicorn, nacl.bindings, nacl.signing\n"
+        "import sys, pointsman.cli.process, pointsman.manifests.keys, pointsman.stores.gcs.light\n"
+        "seldom = {'click', 'uvicorn.main', 'nacl.bindings.crypto_pwhash', 'importlib.metadata'}\n"
+        "assert not seldom & set(sys.modules)\n"
+        "import uvicorn, nacl.bindings, nacl.signing, urllib3.http2\n"
+        "assert urllib3.PoolManager and urllib3.http2.inject_into_urllib3\n"
         "from uvicorn import Server, run\n"
         "assert Server is pointsman.cli.process.Server and uvicorn.run is run and uvicorn.__version__\n"
         "assert nacl.bindings.crypto_pwhash_ALG_DEFAULT and nacl.signing.SigningKey.generate().sign(b'a')\n"

@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
+import msgspec
 
 
 class Clock(Protocol):
@@ -70,7 +71,7 @@ async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitabl
         group.cancel_scope.cancel()
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """What the three clocks showed at one instant."""
 
     monotonic: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pointsman.resolution.explanation import Resolution
 
 
-class Recipe(NamedTuple):
+class Recipe(msgspec.Struct, frozen=True):
     """The part of a candidate that makes an instance what it is; ranking and words are no part of it."""
 
     domain: str
@@ -31,6 +31,11 @@ class Recipe(NamedTuple):
     settings_model: Any
     lifetime: Lifetime
     version: str
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Domain, key and provider."""
+        return self.domain, self.key, self.provider
 
 
 def recipe_of(candidate: Candidate, lifetime: Lifetime) -> Recipe:
@@ -62,15 +67,14 @@ class Identity:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = (self.recipe[:3], self.settings, self.secrets, self.tenant, self.needs)
+        parts = (self.recipe.name, self.settings, self.secrets, self.tenant, self.needs)
         object.__setattr__(self, "_hash", hash(parts))
 
     def __hash__(self) -> int:
         return self._hash  # identities nest: hashing the whole tree at each look-up would cost its size
 
     def __str__(self) -> str:
-        domain, key, provider, *_ = self.recipe
-        return f"{domain}/{key}={provider}" + (f" for {self.tenant}" if self.tenant else "")
+        return "{}/{}={}".format(*self.recipe.name) + (f" for {self.tenant}" if self.tenant else "")
 
 
 class Plan(msgspec.Struct, frozen=True, eq=False):

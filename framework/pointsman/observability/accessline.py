@@ -133,7 +133,7 @@ def _line(answered: Answered, path: str, unsigned: str | UnsetType) -> _Line:
     if request.tenant or request.catalog:
         line.labels = _Labels(request.tenant or UNSET, request.catalog or UNSET)
     if trace is not None:
-        line.trace, line.span_id, line.trace_sampled = trace
+        line.trace, line.span_id, line.trace_sampled = trace.trace_id, trace.span_id, trace.sampled
     return line
 
 

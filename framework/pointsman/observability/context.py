@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-(
 _SAMPLED: Final = 0x01
 
 
-class Trace(NamedTuple):
+class Trace(msgspec.Struct, frozen=True):
     """Where a line belongs: 32 and 16 hexadecimal digits, and whether the trace is recorded."""
 
     trace_id: str
