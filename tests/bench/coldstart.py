@@ -130,9 +130,9 @@ async def hello() -> dict[str, str]:
 
 app = Litestar([hello])
 """
-STANDARD = "uvicorn hello:app --port $PORT"
-UVICORN = f"{STANDARD} --loop asyncio --ws none"
-"""As uvicorn starts where its `standard` extras are not installed: the leaner of the two."""
+EVERYTHING = "uvicorn hello:app --port $PORT"
+UVICORN = f"{EVERYTHING} --ws none"
+"""As uvicorn starts where no library for websockets is installed, which it would load: the leaner of the two."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ class Way:
     def peers(self) -> Mapping[str, tuple[str, str]]:
         """Return who else is started: by name, the command and the source."""
         peers = {"starlette": (UVICORN, STARLETTE)}
-        if self == Way(compiled=True) and all(map(importlib.util.find_spec, ("uvloop", "websockets"))):
-            peers["uvicorn[standard]"] = STANDARD, STARLETTE
+        if self == Way(compiled=True) and importlib.util.find_spec("websockets"):
+            peers["starlette with websockets"] = EVERYTHING, STARLETTE
         if self == Way(OURS_WITH_BODIES, compiled=True):
             peers["starlette with the model"] = UVICORN, STARLETTE_WITH_BODIES
             peers |= {"fastapi": (UVICORN, FASTAPI), "litestar": (UVICORN, LITESTAR)}
