@@ -5,8 +5,6 @@ adopted and served; five lines for ``curl`` show what there is to see. At the en
 names a folder.
 """
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import sys

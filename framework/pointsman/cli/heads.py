@@ -4,17 +4,12 @@
 other, and adopts releases where settings give it that key.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli.answering import REFUSED, answering, finish, say, say_json
 from pointsman.cli.options import App, AsJson
-
-if TYPE_CHECKING:
-    from typing import Any
 
 app = typer.Typer(no_args_is_help=True, help="Create or show the head of the fleet.", rich_markup_mode=None)
 

@@ -3,8 +3,6 @@
 A seed is written to its file (mode 0600) and shown nowhere; nothing is overwritten.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,7 +114,7 @@ def root(
         say(facts, _written(facts), as_json=as_json)
 
 
-def _facts(path: Path, key: PublicKey) -> dict[str, Any]:
+def _facts(path: Path, key: "PublicKey") -> dict[str, Any]:
     return {"path": str(path), "keyid": key.keyid, "public": str(key)}
 
 
@@ -124,7 +122,7 @@ def _line(key: dict[str, Any]) -> str:
     return f"{key['path']}\n  keyid   {key['keyid']}\n  public  {key['public']}"
 
 
-def _root_facts(path: Path, root: TrustRoot) -> dict[str, Any]:
+def _root_facts(path: Path, root: "TrustRoot") -> dict[str, Any]:
     return {
         "path": str(path),
         "version": root.version,

@@ -3,10 +3,8 @@
 Of the local application, or with ``--url`` of a running service; the answer reads the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,15 +12,13 @@ from pointsman.cli.answering import REFUSED, answering, finish, say
 from pointsman.cli.options import App, AsJson, Domain, Named, Tenant, Tenants, Token, Url
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from pointsman.cli.desk import Desk
     from pointsman.declarations import Component
 
 T = TypeVar("T")
 
 
-def component_named(name: str, domain: str) -> Component[Any]:
+def component_named(name: str, domain: str) -> "Component[Any]":
     """Return the component that ``domain/key``, or a key with ``--domain``, names; anything else is wrong usage."""
     from pointsman.declarations import component_of, parse_component
     from pointsman.errors import ConfigurationError
@@ -38,7 +34,7 @@ def component_named(name: str, domain: str) -> Component[Any]:
     return component
 
 
-def at_the_desk(url: str, token: str, reference: str, work: Callable[[Desk], Awaitable[T]]) -> T:
+def at_the_desk(url: str, token: str, reference: str, work: Callable[["Desk"], Awaitable[T]]) -> T:
     """Have work done at the desk of a running service, or of the local application."""
     from pointsman.cli.desk import desk
 

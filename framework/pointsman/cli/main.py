@@ -1,10 +1,8 @@
 """The command ``pointsman``: every family of commands, put together.
 
 Importing this imports no more than Typer, so that ``--help`` and the shell's completion answer at once; what a command
-stands on is imported when it is run.
+stands on is imported when it is run. Annotations of commands are no text: Typer would compile each of them, twice.
 """
-
-from __future__ import annotations
 
 from typing import Annotated
 

@@ -3,19 +3,14 @@
 Works on files alone, and for ``check`` on the local application. What goes to a store is in `releases`.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli.answering import answering, finish, say
 from pointsman.cli.options import App, AsJson, Output, RootFile
-
-if TYPE_CHECKING:
-    from typing import Any
 
 app = typer.Typer(
     no_args_is_help=True, help="Write, sign, publish and compare signed manifests.", rich_markup_mode=None

@@ -3,9 +3,7 @@
 Written into the head of the fleet with the control key, or with ``--url`` sent to a running service. Each says why.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,8 +26,6 @@ from pointsman.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from pointsman.cli.desk import Ordered
 
 
@@ -133,14 +129,14 @@ def _fields(name: str, domain: str, tenants: list[str] | None, reason: str, reac
 
 def _ordered(
     verb: str, fields: dict[str, Any], if_match: str | None, idempotency_key: str | None, *, dry_run: bool
-) -> Ordered:
+) -> "Ordered":
     from pointsman.cli.desk import Ordered
 
     said = {"If-Match": if_match, "Idempotency-Key": idempotency_key}
     return Ordered(verb, fields, {name: text for name, text in said.items() if text is not None}, dry_run)
 
 
-def _order(ordered: Ordered, where: tuple[str, str, str], *, as_json: bool) -> None:
+def _order(ordered: "Ordered", where: tuple[str, str, str], *, as_json: bool) -> None:
     with answering(as_json=as_json):
         from pointsman.cli.rendering import outcome_text
 

@@ -3,20 +3,15 @@
 They hold the release key, never the control key, and never write the head.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli.answering import answering, finish, say
 from pointsman.cli.manifest import Days
 from pointsman.cli.options import App, AsJson, RootFile, StoreUrl
-
-if TYPE_CHECKING:
-    from typing import Any
 
 ReleaseKeys = Annotated[
     list[Path] | None, typer.Option("--key", metavar="FILE", help="A release key that signs; may be repeated.")

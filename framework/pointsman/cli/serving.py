@@ -1,7 +1,5 @@
 """``pointsman serve``: run the application as Cloud Run does, or on the loopback for a developer."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

@@ -3,8 +3,6 @@
 Meant for the build of an image; never reads the environment, so nothing of the builder's gets into the file.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
