@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, replace
+from inspect import get_annotations
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, dataclass_transform, overload
@@ -54,9 +55,13 @@ def frozen(cls: C | None = None, /, *, eq: bool = True, kw_only: bool = False) -
     return made if cls is None else made(cls)
 
 
+def _annotations(cls: type[Any]) -> dict[str, object]:
+    return vars(cls).get("__annotations__") or get_annotations(cls)  # where Python 3.14 keeps those that are no text
+
+
 def _names(cls: type[Any]) -> Iterable[str]:
     """Return the fields that a class itself declares."""
-    for name, said in vars(cls).get("__annotations__", {}).items():
+    for name, said in _annotations(cls).items():
         if not isinstance(said, str):
             raise TypeError(
                 f"{cls.__qualname__}.{name}: expected an annotation as text: from __future__ import annotations."
@@ -74,7 +79,7 @@ def _fields(cls: type[Any], *, kw_only: bool) -> Iterable[tuple[str, Field[Any]]
     for base in reversed(cls.__mro__[1:]):
         yield from getattr(base, "__dataclass_fields__", {}).items()
     own = set(_names(cls))
-    for name, said in vars(cls).get("__annotations__", {}).items():
+    for name, said in _annotations(cls).items():
         kw_only = kw_only or said == _KW_ONLY
         if name in own:
             default = vars(cls).get(name, MISSING)

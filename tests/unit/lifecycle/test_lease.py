@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from threading import Event
 from types import ModuleType
 
 import pytest
@@ -66,14 +68,22 @@ async def test_a_request_that_ends_while_it_waits_gets_nothing_and_leaves_nothin
 async def test_a_request_that_ends_while_a_factory_is_loaded_starts_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = ModuleType("warehouse")
-    module.redis = world.factory("redis")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "warehouse", module)
+    asked, may_answer = Event(), Event()
+
+    class Warehouse(ModuleType):
+        @property
+        def redis(self) -> Callable[[], object]:
+            asked.set()
+            may_answer.wait()
+            return world.factory("redis")
+
+    monkeypatch.setitem(sys.modules, "warehouse", Warehouse("warehouse"))
     world.register("adapter/cache=redis", "warehouse:redis")
     lease = world.lease()
     waiting = asyncio.ensure_future(world.get(lease))
-    await turns(1)
+    await asyncio.to_thread(asked.wait)
     lease.close()
+    may_answer.set()
     with pytest.raises(ComponentsClosed):
         await waiting
     assert world.products == []
