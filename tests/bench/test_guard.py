@@ -1,24 +1,30 @@
 """What the table of speed reached stays reached, within a slack that noise does not use up.
 
 Judged by the ratio of the minima of interleaved rounds in one run, never by a time. Rows whose peers are not installed
-are left out; the HTTP rows and the cold starts are measured by `python -m tests.bench` only.
+are left out. Of the HTTP rows the applications alone are compared here, in memory, without a server; cold starts are
+measured by `python -m tests.bench`, and `tests/scenarios/test_start.py` knows what they may load.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import uvicorn
+from uvicorn.lifespan.on import LifespanOn
 
 from pointsman.manifests.contents import contribution_of
 from pointsman.manifests.verification import verify_manifest
-from tests.bench import memory
-from tests.bench.harness import NotMeasuredError, Row, Size
+from tests.bench import applications, memory, serving
+from tests.bench.harness import NotMeasuredError, Row, Samples, Size
 from tests.bench.table import rows
 from tests.forge import NOW
 
@@ -42,6 +48,60 @@ def test_what_was_reached_stays_reached(row: Row) -> None:
     except (NotMeasuredError, ModuleNotFoundError) as missing:
         pytest.skip(str(missing))
     assert figures.floor_ratio <= NOT_REACHED.get(row.place, row.limit * SLACK), figures.samples
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("ours", "peer", "request_of", "most"),
+    [
+        pytest.param("own", "starlette", serving.HELLO, 0.8, id="own"),
+        pytest.param("inner", "starlette", serving.HELLO, 3.0, id="inner"),
+        pytest.param("typed", "fastapi_typed", serving.ITEM, 0.22, id="typed"),
+    ],
+)
+def test_what_an_application_takes_for_a_request_stays_small(
+    ours: str, peer: str, request_of: bytes, most: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.gettrace() is not None:
+        pytest.skip("somebody traces each line, so that short functions seem slow")
+    monkeypatch.setenv("POINTSMAN_SETTINGS", str(serving.write_settings(tmp_path / "settings")))
+    taken = asyncio.run(_taken({name: getattr(applications, name)() for name in (ours, peer)}, request_of))
+    assert min(taken[ours]) <= most * min(taken[peer]), taken
+
+
+async def _taken(apps: dict[str, Any], request: bytes) -> Samples:
+    """Return the seconds of some hundred requests, round by round, of applications that were started."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    method, path, _ = first.split(b" ")
+    scope = {
+        "type": "http", "http_version": "1.1", "method": method.decode(), "path": path.decode(), "raw_path": path,
+        "root_path": "", "query_string": b"", "scheme": "http", "headers": [tuple(line.split(b": ")) for line in lines],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    taken: Samples = {name: [] for name in apps}
+    async with contextlib.AsyncExitStack() as stack:
+        for app in apps.values():
+            lifespan = LifespanOn(uvicorn.Config(app, log_config=None))
+            await lifespan.startup()
+            stack.push_async_callback(lifespan.shutdown)
+        for _ in range(9):
+            for name, app in apps.items():
+                begun = time.perf_counter()
+                for _ in range(200):
+                    sent.clear()
+                    await app({**scope, "state": {}}, receive, send)
+                    assert sent[0]["status"] == 200
+                taken[name].append(time.perf_counter() - begun)
+    return taken
 
 
 @pytest.mark.parametrize(
