@@ -4,8 +4,6 @@ The public names, and nothing else. Each is loaded when it is first asked for: i
 third-party module, so that a library can declare its providers, and a shell can answer ``--help``, for free.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False  # true for whoever checks types; importing typing would be most of what importing us takes
 
 if TYPE_CHECKING:
