@@ -35,11 +35,12 @@ class Bundle:
     Attributes:
         leases: How many hold it now; counted by those who take it and give it back.
         over: Whether one of its instances has begun to retire: whoever asks next takes the long way.
+        values: What is handed out, in the order of its names.
         told: Whether `released` must be called for each hold that is given back.
         used_at: When it was last let go, by ``clock``.
     """
 
-    __slots__ = ("_clock", "given", "instances", "leases", "over", "told", "used_at")
+    __slots__ = ("_clock", "given", "instances", "leases", "over", "told", "used_at", "values")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Bundle:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.given = given
+        self.values = tuple(given.values())
         self.instances = tuple(instances)
         self.leases = 0
         self.over = False

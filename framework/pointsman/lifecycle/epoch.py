@@ -70,6 +70,20 @@ class Epoch:
         for instance in bundle.instances:
             instance.bundles.setdefault(self.number, []).append(bundle)
 
+    def hold(self, tenant: str | None, asking: Hashable) -> Bundle | None:
+        """Pin the epoch and hold what is bundled for this question, until `Epochs.release`.
+
+        Returns:
+            ``None`` where nothing is bundled: it must be taken one by one, and nothing is held here.
+        """
+        shelf = self.shelves.get(tenant)
+        bundle = shelf.get(asking) if shelf is not None else None
+        if bundle is None or bundle.over:
+            return None
+        self.pins += 1
+        bundle.leases += 1
+        return bundle
+
     def clear_shelves(self) -> None:
         """Forget every bundle, also where somebody still has its shelf; what is held counts until it is released."""
         for shelf in self.shelves.values():
@@ -139,6 +153,13 @@ class Epochs:
         epoch.pins -= 1
         if epoch.pins == 0:
             self.let_go()
+
+    def release(self, epoch: Epoch, bundle: Bundle) -> None:
+        """Give back what `Epoch.hold` held."""
+        bundle.leases -= 1
+        if bundle.told:
+            bundle.released()
+        self.unpin(epoch)
 
     def bind(self, epoch: Epoch) -> tuple[Instance, ...]:
         """Make an epoch the current one.

@@ -47,8 +47,8 @@ class Lease:
 
     # --- at once: what was bundled before ---
 
-    def at_once(self, asking: Hashable) -> Mapping[str, object] | None:
-        """Return what is bundled for this question, held until `close`; ``None``: it must be taken one by one."""
+    def at_once(self, asking: Hashable) -> Bundle | None:
+        """Return the bundle for this question, held until `close`; ``None``: it must be taken one by one."""
         try:
             bundle = self._shelf[asking]
         except KeyError:
@@ -62,7 +62,7 @@ class Lease:
         elif bundle not in held:
             bundle.leases += 1
             self._bundles = (*held, bundle)
-        return bundle.given
+        return bundle
 
     # --- one by one ---
 

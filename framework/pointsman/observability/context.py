@@ -26,7 +26,7 @@ class Trace(msgspec.Struct, frozen=True):
     sampled: bool
 
 
-class RequestContext(msgspec.Struct):
+class RequestContext(msgspec.Struct, gc=False):
     """One request's labels; written by the request alone, as it learns them.
 
     Attributes:
@@ -58,7 +58,9 @@ def traceparent_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 def current_span() -> Any:
     """Return OpenTelemetry's span under way; ``None`` where the process has not loaded it. Never loads it."""
-    find = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    if (loaded := sys.modules.get("opentelemetry.trace")) is None:
+        return None
+    find = getattr(loaded, "get_current_span", None)  # there is none while the module is being loaded
     return find() if find is not None else None
 
 

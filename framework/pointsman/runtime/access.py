@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from pointsman.declarations import Component, Tenant, Use, component_of
 from pointsman.errors import PointsmanError, TenantError, Unavailable
 from pointsman.lifecycle.bundle import NO_BUNDLES, bundled
-from pointsman.lifecycle.lease import Lease, stopping
+from pointsman.lifecycle.lease import Lease
 from pointsman.lifecycle.planning import is_registered
 from pointsman.resolution.decision import Question, may_remember
 from pointsman.resolution.resolver import explain_in
 from pointsman.runtime.activity import refusal, strictest
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.epoch import Epoch
     from pointsman.lifecycle.identity import Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.explanation import Explanation
@@ -38,19 +39,27 @@ class Asked:
     Args:
         needs: Name, use, and whether nothing will do where nothing is registered.
         tenants: Names that are given the tenant, and whether nothing will do where nobody said which.
+
+    Attributes:
+        names: Of all that is given, in the order in which it is.
     """
 
-    __slots__ = ("needs", "tenants")
+    __slots__ = ("names", "needs", "tenants")
 
     def __init__(self, needs: Iterable[tuple[str, Use, bool]] = (), tenants: Iterable[tuple[str, bool]] = ()) -> None:
         self.needs = tuple(needs)
         self.tenants = tuple(tenants)
+        self.names = (*(name for name, _ in self.tenants), *(name for name, _, _ in self.needs))
 
 
 class Components(Lease):
     """What one request, task or script may use: one tenant, one catalog; its leases end with it.
 
     Made by `Runtime.components`; whoever makes it closes it, by ``async with`` or by `close`.
+
+    Args:
+        snapshot: What decides; as `Runtime.footing` says, like the epoch.
+        connection: What makes the request, and what that is called with.
 
     Attributes:
         refusal: The last refusal of `take`; what serves behind us may have made a 500 of it.
@@ -62,26 +71,20 @@ class Components(Lease):
     def __init__(
         self,
         runtime: Runtime,
+        snapshot: Snapshot,
+        epoch: Epoch,
         tenant: str | None,
         subject: str | None = None,
         vouched: bool = True,
-        connection: Callable[[], object] | None = None,
+        connection: tuple[Callable[..., object], *tuple[object, ...]] | None = None,
     ) -> None:
-        manager = runtime.lifecycle
-        if manager.closed:
-            raise stopping()
-        snapshot = runtime.points.snapshot
-        if snapshot.valid_until is not None:
-            snapshot = runtime.points.current()
         # what Lease.__init__ and Epochs.pin do, without two more frames: every request pays for each line
-        self._manager = manager
-        self.epoch = epoch = manager.epochs.current
+        self._manager = runtime.lifecycle
+        self.epoch = epoch
         epoch.pins += 1
         self._given = connection
         self._bundles = ()
         self._single = None
-        if epoch.guarded is not snapshot.guarded:
-            epoch.guard(snapshot.guarded)
         self._shelf = epoch.shelves.get(tenant, NO_BUNDLES) if subject is None else NO_BUNDLES
         self._runtime = runtime
         self._tenant_id = tenant
@@ -110,7 +113,10 @@ class Components(Lease):
     @property
     def given(self) -> Mapping[str, Any]:
         """What the factories of ``request`` components may ask for."""
-        return {"connection": self._given() if self._given is not None else None, "components": self}
+        if self._given is None:
+            return {"connection": None, "components": self}
+        make, *parts = self._given
+        return {"connection": make(*parts), "components": self}
 
     def suspect(self) -> None:
         """Have all that was taken looked at whose policy walks on to the next: a provider cannot be reached."""
@@ -149,7 +155,7 @@ class Components(Lease):
             except TypeError:  # not hashable, so no component: told below
                 found = None
             if found is not None:
-                return found[_ALONE]
+                return found.values[0]
         return await self.obtain(Use(component_of(component, key), provider=provider, requires=requires))
 
     async def obtain(self, use: Use) -> Any:
@@ -157,16 +163,16 @@ class Components(Lease):
         filtered = use.provider is not None or use.requires
         asking = (use.component, use.provider, use.requires) if filtered else use.component
         found = self.at_once(asking)
-        if found is None:
-            instance = await self._hold(use)
-            found = self._bundle(asking, {_ALONE: instance.hand_out(self._tenant_id)}, [instance])
-        return found[_ALONE]
+        if found is not None:
+            return found.values[0]
+        instance = await self._hold(use)
+        return self._bundle(asking, {_ALONE: instance.hand_out(self._tenant_id)}, [instance])[_ALONE]
 
     async def obtain_all(self, asked: Asked) -> Mapping[str, object]:
         """Return everything that a handler asks for, by name; errors as `get`."""
         found = self.at_once(asked)
         if found is not None:
-            return found
+            return found.given
         instances: list[Instance] = []
         given: dict[str, object] = {}
         for name, optional in asked.tenants:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, Unpac
 from pointsman.adapters.candidates import SHIPPED
 from pointsman.declarations import Component, Use
 from pointsman.errors import ReadOnlyReplica
+from pointsman.lifecycle.lease import stopping
 from pointsman.lifecycle.manager import LifecycleManager
 from pointsman.lifecycle.settings import LifecycleSettings
 from pointsman.lifecycle.surroundings import Surroundings
@@ -35,6 +36,7 @@ from pointsman.runtime.secrets import SecretReader
 from pointsman.runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.epoch import Epoch
     from pointsman.resolution.contribution import Contribution
     from pointsman.resolution.explanation import Explanation
     from pointsman.runtime.snapshot import Snapshot
@@ -174,7 +176,26 @@ class Runtime:
         Raises:
             ComponentsClosed: The process is stopping.
         """
-        return Components(self, tenant, subject, vouched, connection)
+        snapshot, epoch = self.footing()
+        made = None if connection is None else (connection,)
+        return Components(self, snapshot, epoch, tenant, subject, vouched, made)
+
+    def footing(self) -> tuple[Snapshot, Epoch]:
+        """Return what decides about work that begins now; the epoch is pinned with no await between.
+
+        Raises:
+            ComponentsClosed: The process is stopping.
+        """
+        manager, points = self.lifecycle, self.points
+        if manager.closed:
+            raise stopping()
+        snapshot = points.snapshot
+        if snapshot.valid_until is not None:
+            snapshot = points.current()
+        epoch = manager.epochs.current
+        if epoch.guarded is not snapshot.guarded:
+            epoch.guard(snapshot.guarded)
+        return snapshot, epoch
 
     def explain(self, domain: str, key: str, *, tenant: str | None = None, **asked: Unpack[Asked]) -> Explanation:
         """Return the whole ranking for a component, as the next request would meet it. Never raises."""

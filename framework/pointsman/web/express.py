@@ -8,10 +8,11 @@ the short one decides nothing that the long one would decide otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import msgspec
+from starlette.convertors import PathConvertor, StringConvertor
 from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
 
@@ -26,27 +27,43 @@ from pointsman.web.problems import Scrub
 from pointsman.web.results import CATALOG_HEADER, Answer
 
 if TYPE_CHECKING:
+    from re import Match
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from pointsman.lifecycle.epoch import Epoch
     from pointsman.runtime.runtime import Runtime
-    from pointsman.tenancy.policy import Tenancy
+    from pointsman.runtime.snapshot import Snapshot
+    from pointsman.tenancy.policy import Asker, Tenancy
     from pointsman.web.dispatch import Dispatch
 
 
 _REQUEST: Callable[..., object] = Request
 
 
-class Served(NamedTuple):
+class Served(msgspec.Struct, frozen=True):
     """One of our routes, under one method.
 
     Attributes:
-        known: What the scope says of a route: itself, its router, its endpoint.
         span: What its span is called.
     """
 
     endpoint: HttpEndpoint
-    known: Mapping[str, object]
+    route: Route
+    router: Dispatch
     span: str
+
+
+class Pattern(NamedTuple):
+    """A route with parameters, or one behind such a route that may match its path.
+
+    Attributes:
+        convertors: What makes values of the texts in a path, by name; a text that stays one has none.
+    """
+
+    match: Callable[[str], Match[str] | None]
+    served: Mapping[str, Served]
+    convertors: Sequence[tuple[str, Callable[[str], object]]]
 
 
 class Timetable(NamedTuple):
@@ -54,12 +71,12 @@ class Timetable(NamedTuple):
 
     Attributes:
         exact: Routes without parameters, by path and method.
-        patterns: All others in their order, each with what it serves by method.
+        patterns: All others in their order.
         whole: Whether there is no other route.
     """
 
     exact: Mapping[str, Mapping[str, Served]]
-    patterns: Sequence[tuple[Route, Mapping[str, Served]]]
+    patterns: Sequence[Pattern]
     whole: bool
 
 
@@ -101,13 +118,12 @@ class Express:
         self._behind = behind if whole else None
         self._is_taken = is_taken
         self._ground = ground
+        self._runtime = ground.runtime
         self._tenancy = tenancy
         self._scrub = scrub
-        self._label: str | None = None
-        self._header = CATALOG_HEADER, b""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return what answers a request, or hand it on."""
         if (
             scope["type"] != "http"
             or scope.get("root_path")
@@ -115,35 +131,71 @@ class Express:
             or not self._ground.is_open(scope)
             or (asker := self._tenancy.at_once(scope)) is None
         ):
-            await self._app(scope, receive, send)
-            return
-        tenant = asker.tenant
-        # by position: a class that is called with names takes twice as long
-        its = Components(self._ground.runtime, tenant, None, asker.vouched, partial(_REQUEST, scope, receive, send))
-        scope[COMPONENTS] = its
-        label, header = its.snapshot.label, self._header
-        if label != self._label:
-            self._label, self._header = label, (header := (CATALOG_HEADER, label.encode("ascii")))
-        token = CURRENT.set(RequestContext(tenant or "", label, scope["headers"]))
+            return self._app(scope, receive, send)
+        if isinstance(served, Inner):
+            return self._hand_in(served, asker, scope, receive, send)
+        return self._answer(served, asker, scope, receive, send)
+
+    async def _answer(self, served: Served, asker: Asker, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by a handler.
+
+        One that asks for components alone is given its bundle. All else has `Components` made: for what the handler
+        asks for beside, for a response of its own, and for an error that tells of a provider out of reach.
+        """
+        runtime, endpoint = self._runtime, served.endpoint
+        snapshot, epoch = runtime.footing()
+        bundle = epoch.hold(asker.tenant, endpoint.plain) if endpoint.plain is not None else None
+        its: Components | None = None
+        token = CURRENT.set(RequestContext(asker.tenant or "", snapshot.label, scope["headers"]))
         try:
-            if isinstance(served, Inner):
-                await served.serve(scope, receive, send, header)
-                return
-            scope.update(served.known)
+            scope["router"], scope["route"], scope["endpoint"] = served.router, served.route, endpoint
             rename(served.span)
             try:
-                answer = await served.endpoint.respond(its, scope, receive, send)
+                if bundle is not None:
+                    result = await endpoint.call(*bundle.values)
+                    answer = endpoint.results[type(result)](result)
+                else:
+                    its = self._components(snapshot, epoch, asker, scope, receive, send)
+                    answer = await endpoint.respond(its, scope, receive, send)
             except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
                 answer = raising(error)
+            header = CATALOG_HEADER, snapshot.label.encode()
             if type(answer) is Answer:
-                answer.raw_headers.append(header)
-                await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+                answer.headers.append(header)
+                await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
                 await send({"type": "http.response.body", "body": answer.body})
             else:
+                if its is None:
+                    its = self._components(snapshot, epoch, asker, scope, receive, send)
+                    its.at_once(endpoint.plain)
                 await bounded(answer, scope, receive, send, self._scrub, header)
+        finally:
+            if its is not None:
+                its.close()
+            if bundle is not None:
+                runtime.lifecycle.epochs.release(epoch, bundle)
+            CURRENT.reset(token)
+
+    async def _hand_in(self, inner: Inner, asker: Asker, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application behind answer."""
+        snapshot, epoch = self._runtime.footing()
+        its = self._components(snapshot, epoch, asker, scope, receive, send)
+        token = CURRENT.set(RequestContext(asker.tenant or "", snapshot.label, scope["headers"]))
+        try:
+            await inner.serve(scope, receive, send, (CATALOG_HEADER, snapshot.label.encode()))
         finally:
             its.close()
             CURRENT.reset(token)
+
+    def _components(
+        self, snapshot: Snapshot, epoch: Epoch, asker: Asker, scope: Scope, receive: Receive, send: Send
+    ) -> Components:
+        """Pin what the request may use, and put it into its scope."""
+        # by position: a class that is called with names takes twice as long
+        made = _REQUEST, scope, receive, send
+        its = Components(self._runtime, snapshot, epoch, asker.tenant, None, asker.vouched, made)
+        scope[COMPONENTS] = its
+        return its
 
     def _found(self, scope: Scope) -> Served | Inner | None:
         """Return what serves, with the path's parameters in the scope; ``None`` where only the long way can tell."""
@@ -152,13 +204,13 @@ class Express:
         if methods is not None and (served := methods.get(method)) is not None:
             scope["path_params"] = {}
             return served
-        for route, by_method in self._patterns:
-            match = route.path_regex.match(path)
-            if match and method in by_method and not self._is_taken(path):
-                convertors = route.param_convertors
-                found = {name: convertors[name].convert(text) for name, text in match.groupdict().items()}
-                scope["path_params"] = found
-                return by_method[method]
+        for match, by_method, convertors in self._patterns:
+            served = by_method.get(method)
+            if served is not None and (found := match(path)) is not None and not self._is_taken(path):
+                scope["path_params"] = parameters = found.groupdict()
+                for name, convert in convertors:
+                    parameters[name] = convert(parameters[name])
+                return served
         return None if self._behind is None or self._is_taken(path) else self._behind
 
 
@@ -170,17 +222,21 @@ def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable
         is_taken: Whether a path is served before them.
     """
     exact: dict[str, dict[str, Served]] = {}
-    patterns: list[tuple[Route, dict[str, Served]]] = []
+    patterns: list[Pattern] = []
     for route in router.routes:
         if isinstance(route, WebSocketRoute):
             continue
         if not isinstance(route, Route) or not isinstance(route.endpoint, HttpEndpoint):
             return Timetable(exact, patterns, whole=False)  # it may take anything that comes after it
         endpoint, path = route.endpoint, route.path
-        known = {"router": router, "route": route, "endpoint": endpoint}
-        served = {method: Served(endpoint, known, f"{method} {path}") for method in route.methods or ()}
-        if route.param_convertors or any(earlier.path_regex.match(path) for earlier, _ in patterns):
-            patterns.append((route, served))
+        served = {method: Served(endpoint, route, router, f"{method} {path}") for method in route.methods or ()}
+        if route.param_convertors or any(earlier.match(path) for earlier in patterns):
+            patterns.append(Pattern(route.path_regex.match, served, _converting(route)))
         elif not is_taken(path):
             exact[path] = {**served, **exact.get(path, {})}
     return Timetable(exact, patterns, whole=True)
+
+
+def _converting(route: Route) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    plain = (StringConvertor, PathConvertor)
+    return tuple((name, one.convert) for name, one in route.param_convertors.items() if type(one) not in plain)

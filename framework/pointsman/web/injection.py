@@ -46,7 +46,6 @@ class Injection:
     Attributes:
         asked: The components, and the tenant.
         connections: Forms of the connection, each with what makes it.
-        components_alone: Whether the handler asks for nothing else.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -55,7 +54,17 @@ class Injection:
         self._query = any(value.place == "query" for value in parameters.values)
         self.asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
         self.connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
-        self.components_alone = not (parameters.values or parameters.bodies or parameters.connections)
+
+    def by_position(self, handler: Handler) -> Asked | None:
+        """Return all that the handler asks for, where that is components and tenant, and no name is needed to give it.
+
+        A call by names takes twice as long. They are needed where the order is another, or the function is wrapped.
+        """
+        code = getattr(handler, "__code__", None)
+        if code is None or code.co_varnames[: code.co_argcount] != self.asked.names:
+            return None
+        others = self.parameters.values or self.parameters.bodies or self.parameters.connections
+        return None if others or not is_async(handler) else self.asked
 
     def read(self, scope: Scope, arguments: Arguments) -> tuple[dict[str, str], ...]:
         """Add what path and query carry, and return what is wrong with it."""
@@ -80,17 +89,23 @@ class Injection:
 
 
 class HttpEndpoint:
-    """An ASGI application that serves one handler's requests."""
+    """An ASGI application that serves one handler's requests.
+
+    Attributes:
+        call: The handler, in a thread where it is not asynchronous.
+        results: How what it returns is rendered.
+        plain: All that it asks for, where `call` takes that by position; else ``None``.
+    """
 
     def __init__(self, handler: Handler, injection: Injection, results: Results, body: JsonBody | None) -> None:
         self.handler = handler
         self.parameters = injection.parameters
+        self.call = handler if is_async(handler) else partial(_in_thread, handler)
+        self.results = results
+        self.plain = injection.by_position(handler)
         self._injection = injection
-        self._results = results.__call__
         self._body = body
         self._inputs = bool(injection.parameters.values or body)
-        self._components_alone = injection.components_alone
-        self._call = handler if is_async(handler) else partial(_in_thread, handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its background task runs before the components are let go."""
@@ -100,20 +115,14 @@ class HttpEndpoint:
     async def respond(self, its: Components, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
         """Return the answer to one request; nothing of it is sent."""
         injection = self._injection
-        if self._components_alone:
-            asked = injection.asked
-            given = its.at_once(asked)
-            if given is None:
-                given = await its.obtain_all(asked)
-            return self._results(await self._call(**given))
         arguments: Arguments = {}
         if self._inputs:
             receive = await self._read(scope, receive, arguments)
         if injection.connections:
             injection.connect(scope, receive, send, arguments)
-        given = its.at_once(injection.asked)
-        arguments.update(await its.obtain_all(injection.asked) if given is None else given)
-        return self._results(await self._call(**arguments))
+        found = its.at_once(injection.asked)
+        arguments.update(await its.obtain_all(injection.asked) if found is None else found.given)
+        return self.results(await self.call(**arguments))
 
     async def _read(self, scope: Scope, receive: Receive, arguments: Arguments) -> Receive:
         """Add path, query and body.

@@ -13,9 +13,9 @@ from starlette.requests import HTTPConnection, Request
 
 from pointsman.errors import PointsmanError
 from pointsman.web.access import components
-from pointsman.web.middleware.boundary import Header, bounded, judged, raising, report
+from pointsman.web.middleware.boundary import bounded, judged, raising, report
 from pointsman.web.problems import Scrub, problem_of
-from pointsman.web.results import with_headers
+from pointsman.web.results import Header, with_headers
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -14,42 +14,43 @@ import msgspec
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from starlette.types import Message
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Render: TypeAlias = Callable[[Any], Response]
+Header: TypeAlias = tuple[bytes, bytes]
+Render: TypeAlias = "Callable[[Any], ASGIApp]"
 CATALOG_HEADER = b"x-pointsman-catalog"
 """Tells with every answer what decided: ``<manifest version>.<cseq>``."""
 HEADED = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 """Messages that carry the headers of an answer."""
 _BODILESS = frozenset({204, 205, 304})
-_TEXT, _JSON = b"text/plain; charset=utf-8", b"application/json"
+_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+_JSON: Header = (b"content-type", b"application/json")
 
 
-def with_headers(message: Message, *more: tuple[bytes, bytes]) -> Message:
+def with_headers(message: Message, *more: Header) -> Message:
     """Return a message of `HEADED` with more headers; what was sent is left as it is."""
     return {**message, "headers": [*message.get("headers", ()), *more]}
 
 
-class Answer(Response):
-    """A result that is rendered: nothing of it is left to be computed.
+class Answer(msgspec.Struct, gc=False):
+    """A result that is rendered: an ASGI callable of which nothing is left to be computed.
 
-    Args:
-        content_type: The header's value; ``None`` where there is no body.
+    Attributes:
+        headers: Its own; whoever sends it may add to them.
     """
 
-    background = None
+    status: int
+    headers: list[Header]
+    body: bytes
 
-    def __init__(self, body: bytes, status: int, content_type: bytes | None = None) -> None:
-        self.status_code = status
-        self.body = body
-        if content_type is None:
-            self.raw_headers = []
-        else:
-            self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", content_type)]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
-class Results:
-    """The results of one handler.
+class Results(dict[type, Render]):
+    """The results of one handler: how each type that it has returned is rendered.
 
     Args:
         returns: Its return annotation; where it names a pydantic model, that decides which fields are sent.
@@ -57,20 +58,23 @@ class Results:
     """
 
     def __init__(self, returns: Any, status: int) -> None:
+        super().__init__()
         self._status = 200 if status in _BODILESS else status
         self._empty_status = 204 if status == 200 else status
         self._dump = _dumping(returns)
-        self._renders: dict[type, Render] = {}
 
-    def __call__(self, result: object) -> Response:
-        """Return the response that carries a result.
+    def __call__(self, result: object) -> ASGIApp:
+        """Return what sends a result.
 
         Raises:
             TypeError, ValueError: It is nothing that JSON can say, or not what the handler declares.
         """
-        kind = type(result)
-        render = self._renders.get(kind) or self._renders.setdefault(kind, self._rendering(kind))
-        return render(result)
+        return self[type(result)](result)
+
+    def __missing__(self, kind: type) -> Render:
+        """Decide how a type is rendered that was not returned before."""
+        render = self[kind] = self._rendering(kind)
+        return render
 
     def _rendering(self, kind: type) -> Render:
         if issubclass(kind, Response):
@@ -78,13 +82,22 @@ class Results:
         if kind is NoneType:
             return lambda _: self._nothing()
         if issubclass(kind, str):
-            return lambda text: Answer(text.encode(), self._status, _TEXT)
-        return lambda value: Answer(self._dump(value), self._status, _JSON)
+            return _writing(str.encode, self._status, _TEXT)
+        return _writing(self._dump, self._status, _JSON)
 
-    def _nothing(self) -> Response:
+    def _nothing(self) -> ASGIApp:
         if self._empty_status in _BODILESS:
-            return Answer(b"", self._empty_status)
+            return Answer(self._empty_status, [], b"")
         return Response(status_code=self._empty_status)
+
+
+def _writing(write: Callable[[Any], bytes], status: int, content_type: Header) -> Render:
+    def rendered(result: Any) -> Answer:
+        body = write(result)
+        # a number is written by what writes JSON: at half the cost of formatting it
+        return Answer(status, [(b"content-length", _dump(len(body))), content_type], body)
+
+    return rendered
 
 
 def _as_it_is(response: Response) -> Response:

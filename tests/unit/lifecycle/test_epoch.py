@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.lifecycle.bundle import Bundle
 from pointsman.lifecycle.epoch import Epoch, Epochs, Fresh, OfRequest
 from pointsman.lifecycle.instance import Instance
 
@@ -170,3 +171,21 @@ def test_a_request_keeps_its_own_apart_and_tells_what_comes_too_late(lifetime: s
     assert (named("one") in scope.made) is (lifetime == "request")
     one.retire()
     assert scope.find(named("one")) is None
+
+
+def test_a_bundle_is_held_with_the_epoch_pinned_and_given_back_with_it() -> None:
+    one = instance("one")
+    epochs = Epochs(epoch(1, one))
+    current = epochs.current
+    assert current.hold("acme", "asked") is None
+    current.shelve("acme", "asked", Bundle({"one": one.value}, [one]))
+    assert (current.hold("globex", "asked"), current.hold("acme", "other"), current.pins) == (None, None, 1)
+    bundle = current.hold("acme", "asked")
+    assert bundle is not None
+    assert (bundle.values, one.leases, current.pins) == (("one",), 1, 2)
+    epochs.bind(epoch(2))
+    one.retire()
+    assert current.hold("acme", "asked") is None
+    assert (one.retired, epochs.oldest is current, one.ending.is_set()) == (True, True, False)
+    epochs.release(current, bundle)
+    assert (one.leases, epochs.oldest is epochs.current, one.ending.is_set()) == (0, True, True)

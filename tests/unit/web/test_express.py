@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.websockets import WebSocket
 
@@ -30,6 +31,7 @@ from pointsman.web.dispatch import Dispatch
 from pointsman.web.express import Express, timetable_of
 from pointsman.web.routing import Router, compiled
 from tests.unit.web import asgi
+from tests.workshop import until
 
 Greeting = Annotated[str, Use("service", "greeting")]
 router = Router()
@@ -54,6 +56,16 @@ async def labels(tenant: Tenant) -> dict[str, Any]:
     context = CURRENT.get()
     assert context is not None
     return {"tenant": tenant.id, "labels": tenant.labels, "told": [context.tenant, context.traceparent]}
+
+
+@router.get("/straight")
+async def straight(tenant: Tenant, greeting: Greeting) -> list[str]:
+    return [tenant.id, greeting]
+
+
+@router.get("/turned")
+async def turned(greeting: Greeting, tenant: Tenant) -> list[str]:
+    return [tenant.id, greeting]
 
 
 @router.post("/hello", status=201)
@@ -90,6 +102,19 @@ async def broken() -> None:
 @router.get("/vendor")
 async def vendor() -> None:
     raise ProviderUnavailable("the vendor is down")
+
+
+class Asking(Response):
+    """A response of the user's own that looks for components."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.body = str(await components(scope).get("service", "greeting")).encode()
+        await super().__call__(scope, receive, send)
+
+
+@router.get("/asking")
+async def asking(greeting: Greeting) -> Response:
+    return Asking(headers={"x-greeting": greeting})
 
 
 @router.get("/stream")
@@ -162,7 +187,7 @@ def _behind() -> FastAPI:
 PATHS = [
     "/hello", "/labels", "/notes/7", "/notes/x", "/notes/late", "/gone", "/broken", "/vendor", "/stream", "/nothing",
     "/session", "/admin/mine", "/admin", "/health/live", "/health/ready", "/hello/", "/missing", "/behind", "/behind/3",
-    "/behind-broken", "/theirs", "/a/b", "//hello", "/notes/",
+    "/behind-broken", "/theirs", "/a/b", "//hello", "/notes/", "/straight", "/turned", "/asking",
 ]  # fmt: skip
 HEADERS = [
     [], [(b"x-tenant-id", b"acme")], [(b"x-tenant-id", b"mallory")], [(b"x-tenant-id", b"ac me")],
@@ -275,6 +300,61 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(applications: l
             gc.enable()
 
 
+class Vendor:
+    """A component that goes down."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def health(self) -> bool:
+        self.looked += 1
+        return True
+
+
+async def test_a_handler_of_components_holds_its_bundle_and_what_failed_it_is_looked_at(tmp_path: Path) -> None:
+    own, seen = Router(), []
+
+    @own.get("/down")
+    async def down(vendor: Annotated[Vendor, Use("service", "vendor")]) -> None:
+        lifecycle = app.runtime.lifecycle
+        seen.append((lifecycle.epochs.current.pins, [instance.leases for instance in lifecycle.keeper.instances]))
+        raise ProviderUnavailable("the vendor is down")
+
+    policies = {"service/vendor": {"on_unhealthy": "next"}}
+    settings = Settings.load(tmp_path, environ={}, components=policies, tenants={"acme": {}})
+    app = Pointsman(settings, include=[own, Candidate("service", "vendor", "only", Vendor)])
+    async with started(app):
+        for _ in range(2):
+            scope = asgi.http("/down", headers={"x-tenant-id": "acme"})
+            assert (await asgi.played(app, scope)).sent[0]["status"] == 503
+        (instance,) = app.runtime.lifecycle.keeper.instances
+        looked = instance.value.looked
+        await until(lambda: instance.value.looked > looked)
+        await until(lambda: instance.leases == 0)
+        assert seen == [(2, [1]), (2, [1])]
+        assert app.runtime.lifecycle.epochs.current.pins == 1
+
+
+async def test_a_response_asks_under_the_catalog_that_its_handler_began_under(applications: list[Pointsman]) -> None:
+    app = applications[2]
+    async with started(app):
+        scope = asgi.http("/asking", headers={"x-tenant-id": "acme"})
+        await asgi.played(app, scope)  # the first one makes the instances, and the bundle
+        endpoint = app.assembly.stack._exact["/asking"]["GET"].endpoint  # type: ignore[attr-defined]
+        call = endpoint.call
+
+        async def swapping(greeting: str) -> Response:
+            await app.runtime.swap("service", "greeting", "french", reason="x", reach="replica")
+            return await call(greeting)
+
+        endpoint.call = swapping
+        sent = [(await asgi.played(app, scope)).sent for _ in range(2)]
+    assert [(dict(start["headers"])[b"x-greeting"], end["body"]) for start, end in sent] == [
+        (b"Hello", b"Hello"),
+        (b"Bonjour", b"Bonjour"),
+    ]
+
+
 def test_a_route_after_one_of_the_users_own_waits_for_it() -> None:
     def is_taken(path: str) -> bool:
         return path.startswith("/health/")
@@ -284,7 +364,7 @@ def test_a_route_after_one_of_the_users_own_waits_for_it() -> None:
     assert whole.whole
     assert set(whole.exact["/hello"]) == {"GET", "HEAD", "POST"}
     assert "/health/live" not in whole.exact
-    assert [route.path for route, _ in whole.patterns] == [
+    assert [next(iter(pattern.served.values())).route.path for pattern in whole.patterns] == [
         "/notes/{note_id:int}",
         "/notes/{name}",
         "/notes/late",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Callable
@@ -131,6 +132,42 @@ async def test_a_synchronous_handler_runs_in_a_thread() -> None:
 
     components = asgi.FakeComponents({("adapter", "cache"): "hello"})
     assert await ask(endpoint(where), components=components, query_string=b"name=ann") == (200, b"hello ann")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+async def test_a_handler_of_components_alone_takes_them_by_position_where_it_names_them_in_order(
+    wrapped: bool, turned: bool
+) -> None:
+    async def straight(tenant: Tenant, cache: Annotated[str, Use("adapter", "cache")]) -> list[str]:
+        return [tenant.id, cache]
+
+    async def other(cache: Annotated[str, Use("adapter", "cache")], tenant: Tenant) -> list[str]:
+        return [tenant.id, cache]
+
+    handler = other if turned else straight
+
+    @functools.wraps(handler)
+    async def wrapper(**given: Any) -> list[str]:
+        return await handler(**given)
+
+    compiled = endpoint(wrapper if wrapped else handler)
+    assert (compiled.plain is not None) is not (wrapped or turned)
+    components = asgi.FakeComponents({("adapter", "cache"): "it"}, "acme")
+    assert await ask(compiled, components=components) == (200, b'["acme","it"]')
+
+
+def test_a_handler_of_more_than_components_is_given_all_by_name() -> None:
+    async def plain(cache: Annotated[str, Use("adapter", "cache")]) -> None: ...
+
+    async def with_query(cache: Annotated[str, Use("adapter", "cache")], word: str = "") -> None: ...
+
+    async def with_request(cache: Annotated[str, Use("adapter", "cache")], *, request: Request) -> None: ...
+
+    def in_a_thread(cache: Annotated[str, Use("adapter", "cache")]) -> None: ...
+
+    handlers = (plain, with_query, with_request, in_a_thread)
+    assert [endpoint(handler).plain is not None for handler in handlers] == [True, False, False, False]
 
 
 async def test_components_can_be_used_until_stream_and_background_have_ended() -> None:

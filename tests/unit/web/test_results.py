@@ -15,7 +15,8 @@ from pydantic_core import PydanticSerializationError
 from starlette.responses import RedirectResponse, Response
 
 from pointsman.errors import ConfigurationError
-from pointsman.web.results import Results
+from pointsman.web.results import Answer, Results
+from tests.unit.web import asgi
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 EMPTY = inspect.Signature.empty
@@ -40,8 +41,25 @@ class Color(StrEnum):
 
 
 def sent(result: object, returns: Any = EMPTY, status: int = 200) -> tuple[int, bytes, str | None]:
-    response = Results(returns, status)(result)
-    return response.status_code, bytes(response.body), response.headers.get("content-type")
+    answer = Results(returns, status)(result)
+    if isinstance(answer, Response):
+        return answer.status_code, bytes(answer.body), answer.headers.get("content-type")
+    assert isinstance(answer, Answer)
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    assert headers.get("content-length", "0") == str(len(answer.body))
+    return answer.status, answer.body, headers.get("content-type")
+
+
+async def test_an_answer_is_two_messages() -> None:
+    exchange = await asgi.played(Results(EMPTY, 201)({"a": "b" * 100}), asgi.http())
+    assert exchange.sent == [
+        {
+            "type": "http.response.start",
+            "status": 201,
+            "headers": [(b"content-length", b"108"), (b"content-type", b"application/json")],
+        },
+        {"type": "http.response.body", "body": b'{"a":"' + b"b" * 100 + b'"}'},
+    ]
 
 
 def test_a_response_is_sent_as_it_is() -> None:
@@ -104,7 +122,9 @@ def test_another_model_than_the_declared_one_tells_nothing_that_was_not_declared
 
 def test_each_type_is_decided_once() -> None:
     results = Results(EMPTY, 200)
-    assert [results(value).body for value in ("a", None, "b", 1, 2)] == [b"a", b"", b"b", b"1", b"2"]
+    answers = [results(value) for value in ("a", None, "b", 1, 2)]
+    assert [answer.body for answer in answers if isinstance(answer, Answer)] == [b"a", b"", b"b", b"1", b"2"]
+    assert set(results) == {str, type(None), int}
 
 
 def test_what_json_cannot_say_is_an_error() -> None:

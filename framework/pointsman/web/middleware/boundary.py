@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import ClientDisconnect
@@ -19,12 +19,11 @@ from pointsman.errors import PointsmanError, ProviderUnavailable
 from pointsman.runtime.access import Components
 from pointsman.web.access import COMPONENTS
 from pointsman.web.problems import Problem, Scrub, problem_of
-from pointsman.web.results import HEADED, with_headers
+from pointsman.web.results import HEADED, Header, with_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Header: TypeAlias = tuple[bytes, bytes]
 _log = logging.getLogger(__name__)
 _GONE = (ClientDisconnect, WebSocketDisconnect)
 _DENIAL = "websocket.http.response"
