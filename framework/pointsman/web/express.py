@@ -66,7 +66,7 @@ class Pattern(NamedTuple):
     convertors: Sequence[tuple[str, Callable[[str], object]]]
 
 
-class Timetable(NamedTuple):
+class Timetable(msgspec.Struct, frozen=True):
     """Our routes as the short way finds them.
 
     Attributes:
@@ -114,8 +114,8 @@ class Express:
         scrub: Scrub = str,
     ) -> None:
         self._app = app
-        self._exact, self._patterns, whole = timetable
-        self._behind = behind if whole else None
+        self._exact, self._patterns = timetable.exact, timetable.patterns
+        self._behind = behind if timetable.whole else None
         self._is_taken = is_taken
         self._ground = ground
         self._runtime = ground.runtime

@@ -52,8 +52,11 @@ class Injection:
         self.parameters = parameters
         self._values = parameters.values
         self._query = any(value.place == "query" for value in parameters.values)
-        self.asked = Asked(((need.name, need.use, need.optional) for need in parameters.needs), parameters.tenants)
-        self.connections = tuple((name, _CONNECTIONS[kind]) for name, kind in parameters.connections)
+        self.asked = Asked(
+            ((need.name, need.use, need.optional) for need in parameters.needs),
+            ((one.name, one.optional) for one in parameters.tenants),
+        )
+        self.connections = tuple((one.name, _CONNECTIONS[one.kind]) for one in parameters.connections)
 
     def by_position(self, handler: Handler) -> Asked | None:
         """Return all that the handler asks for, where that is components and tenant, and no name is needed to give it.

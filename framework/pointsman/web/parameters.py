@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_origin, get_type_hints
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
@@ -33,21 +33,21 @@ _KINDS: Mapping[object, Kind] = {
 _ONLY: Mapping[Kind, Protocol] = {"request": "http", "websocket": "websocket"}
 
 
-class WantedTenant(NamedTuple):
+class WantedTenant(msgspec.Struct, frozen=True):
     """A parameter that is given the tenant."""
 
     name: str
     optional: bool
 
 
-class WantedConnection(NamedTuple):
+class WantedConnection(msgspec.Struct, frozen=True):
     """A parameter that is given the connection, or its components."""
 
     name: str
     kind: Kind
 
 
-class WantedBody(NamedTuple):
+class WantedBody(msgspec.Struct, frozen=True):
     """A parameter that is given the body, validated by its model."""
 
     name: str
@@ -222,10 +222,10 @@ def _check(found: Parameters, protocol: Protocol) -> None:
             f"{found.where}: parameter `{found.bodies[0].name}` is a body, but a websocket has none.",
             hint="Validate its messages: Model.model_validate_json(await websocket.receive_text()).",
         )
-    for name, kind in found.connections:
-        if _ONLY.get(kind, protocol) != protocol:
+    for wanted in found.connections:
+        if _ONLY.get(wanted.kind, protocol) != protocol:
             other = "WebSocket" if protocol == "websocket" else "Request"
             raise ConfigurationError(
-                f"{found.where}: parameter `{name}` is a {kind}, but this route serves {protocol}.",
-                hint=f"Ask for `{name}: {other}`, or for HTTPConnection, which is both.",
+                f"{found.where}: parameter `{wanted.name}` is a {wanted.kind}, but this route serves {protocol}.",
+                hint=f"Ask for `{wanted.name}: {other}`, or for HTTPConnection, which is both.",
             )

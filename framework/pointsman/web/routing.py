@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
+import msgspec
 from starlette.routing import Route, WebSocketRoute, compile_path
 
 from pointsman.declarations import Candidate, Use
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Declared(NamedTuple):
+class Declared(msgspec.Struct, frozen=True):
     """One decorated function.
 
     Attributes:
@@ -140,16 +141,16 @@ def compiled(routers: Iterable[Router], *, max_body_bytes: int) -> list[Route | 
 
 
 def _compiled(declared: Declared, max_body_bytes: int) -> Route | WebSocketRoute:
-    path, handler, methods, status, name = declared
-    name = name or getattr(handler, "__name__", type(handler).__name__)
+    path, handler = declared.path, declared.handler
+    name = declared.name or getattr(handler, "__name__", type(handler).__name__)
     try:
         _, _, converters = compile_path(path)
     except (ValueError, AssertionError) as error:
         raise ConfigurationError(f"{called(handler)}: the path {path} is wrong: {error}.") from error
-    if not methods:
+    if not declared.methods:
         return WebSocketRoute(path, websocket_endpoint(handler, converters), name=name)
-    endpoint = http_endpoint(handler, converters, status=status, max_body_bytes=max_body_bytes)
-    return Route(path, endpoint, methods=methods, name=name)
+    endpoint = http_endpoint(handler, converters, status=declared.status, max_body_bytes=max_body_bytes)
+    return Route(path, endpoint, methods=declared.methods, name=name)
 
 
 def uses_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[Use, str, bool]]:

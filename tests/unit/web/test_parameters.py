@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from pointsman.declarations import Tenant, Use
 from pointsman.errors import ConfigurationError
 from pointsman.runtime.access import Components
-from pointsman.web.parameters import Parameters, called, is_async, read_parameters
+from pointsman.web.parameters import Parameters, WantedBody, WantedTenant, called, is_async, read_parameters
 from pointsman.web.values import REQUIRED
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_the_connection_is_given_in_each_form() -> None:
 def test_the_tenant_may_be_optional() -> None:
     def handler(a: Tenant, b: Tenant | None) -> None: ...
 
-    assert [tuple(wanted) for wanted in read(handler).tenants] == [("a", False), ("b", True)]
+    assert read(handler).tenants == (WantedTenant("a", optional=False), WantedTenant("b", optional=True))
 
 
 @pytest.mark.parametrize("model", [Draft, Point])
@@ -79,8 +79,8 @@ def test_a_model_is_the_body(model: Any) -> None:
 
     required.__annotations__["body"] = model
     optional.__annotations__["body"] = model | None
-    assert read(required).bodies == (("body", model, False, None),)
-    assert read(optional).bodies == (("body", model, True, None),)
+    assert read(required).bodies == (WantedBody("body", model, optional=False, default=None),)
+    assert read(optional).bodies == (WantedBody("body", model, optional=True, default=None),)
 
 
 def test_names_in_the_path_are_of_the_path_and_others_of_the_query() -> None:
