@@ -39,7 +39,7 @@ def frozen(cls: C | None = None, /, *, eq: bool = True, kw_only: bool = False) -
     """
 
     def made(cls: C) -> C:
-        names = tuple(_names(cls))
+        names = tuple(name for name, *_ in _told(cls))
         own = {name: kept for name, kept in vars(cls).items() if name not in names and name not in _UNSLOTTED}
         inherited = {name for base in cls.__mro__[1:] for name in getattr(base, "__slots__", ())}
         slots = {"__slots__": tuple(name for name in names if name not in inherited)}
@@ -55,38 +55,34 @@ def frozen(cls: C | None = None, /, *, eq: bool = True, kw_only: bool = False) -
     return made if cls is None else made(cls)
 
 
-def _annotations(cls: type[Any]) -> dict[str, object]:
-    return vars(cls).get("__annotations__") or get_annotations(cls)  # where Python 3.14 keeps those that are no text
+_KW_ONLY: Final = "KW_ONLY"
+_UNSLOTTED: Final = ("__dict__", "__weakref__")
 
 
-def _names(cls: type[Any]) -> Iterable[str]:
-    """Return the fields that a class itself declares."""
-    for name, said in _annotations(cls).items():
+def _told(cls: type[Any], *, kw_only: bool = False) -> Iterable[tuple[str, str, bool]]:
+    """Return the fields that a class itself declares: name, annotation, and whether it is told by name alone."""
+    # Python 3.14 keeps annotations that are no text elsewhere
+    for name, said in (vars(cls).get("__annotations__") or get_annotations(cls)).items():
         if not isinstance(said, str):
             raise TypeError(
                 f"{cls.__qualname__}.{name}: expected an annotation as text: from __future__ import annotations."
             )
-        if said != _KW_ONLY and not said.startswith("ClassVar"):
-            yield name
-
-
-_KW_ONLY: Final = "KW_ONLY"
-_UNSLOTTED: Final = ("__dict__", "__weakref__")
+        if said == _KW_ONLY:
+            kw_only = True
+        elif not said.startswith("ClassVar"):
+            yield name, said, kw_only
 
 
 def _fields(cls: type[Any], *, kw_only: bool) -> Iterable[tuple[str, Field[Any]]]:
     """Return the fields of a class, those of its bases first, as `dataclasses.fields` knows them."""
     for base in reversed(cls.__mro__[1:]):
         yield from getattr(base, "__dataclass_fields__", {}).items()
-    own = set(_names(cls))
-    for name, said in _annotations(cls).items():
-        kw_only = kw_only or said == _KW_ONLY
-        if name in own:
-            default = vars(cls).get(name, MISSING)
-            one: Any = default if isinstance(default, Field) else field(default=default)
-            one.name, one.type, one.kw_only = name, said, kw_only if one.kw_only is MISSING else one.kw_only
-            one._field_type = _FIELD_TYPE  # noqa: SLF001 - what `fields` looks for
-            yield name, one
+    for name, said, by_name in _told(cls, kw_only=kw_only):
+        default = vars(cls).get(name, MISSING)
+        one: Any = default if isinstance(default, Field) else field(default=default)
+        one.name, one.type, one.kw_only = name, said, by_name if one.kw_only is MISSING else one.kw_only
+        one._field_type = _FIELD_TYPE  # noqa: SLF001 - what `fields` looks for
+        yield name, one
 
 
 class _Late:
