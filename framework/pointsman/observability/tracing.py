@@ -96,8 +96,6 @@ def recording() -> bool:
 
 def rename(name: str) -> None:
     """Name the span under way, once the route is known: ``GET /notes/{note_id}``."""
-    if "opentelemetry.trace" not in sys.modules:
-        return
     if (current := current_span()) is not None and current.is_recording():
         current.update_name(name)
         current.set_attribute("http.route", name.partition(" ")[2])
