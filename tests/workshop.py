@@ -173,7 +173,7 @@ class World:
         self.resolver.show(replace(self.resolver.catalog, serial=self.resolver.next_serial(), settings=settings))
 
     def lease(self, **given: Any) -> Lease:
-        return self.manager.lease(given)
+        return self.manager.lease({name: lambda made=made: made for name, made in given.items()})
 
     async def get(self, lease: Lease, component: str = "adapter/cache", tenant: str | None = None, **asked: Any) -> Any:
         return await lease.take(Question(parse_component(component), tenant, **asked))

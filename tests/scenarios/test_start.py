@@ -30,6 +30,7 @@ async def loaded() -> dict[str, object]:
 """
 HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
 HEAVY |= {"click", "multiprocessing", "uvicorn.main", "nacl.public", "nacl.signing"}
+HEAVY |= {"anyio", "email.message", "http.client", "logging.handlers", "multipart", "starlette", "tempfile"}
 SELDOM = HEAVY | {"anyio._backends._asyncio", "filelock", "difflib", "pydantic", "pydantic_settings", "yaml"}
 """What a replica needs that cannot follow its fleet by reading alone."""
 MOST_OF_OURS = 155
@@ -52,6 +53,16 @@ def test_a_service_loads_what_it_uses_collects_no_garbage_of_its_start_and_ends_
         assert (code, out) == (-signal.SIGTERM, "")  # uvicorn raises the signal again, once all is closed
         messages = [json.loads(line)["message"] for line in err.splitlines()]
         assert messages[-1] == "Waiting for application shutdown."
+
+
+def test_what_a_start_did_not_load_is_loaded_by_the_request_that_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(SERVICE)
+    port = free_port()
+    with serving(tmp_path, "hello:app", PORT=str(port)) as process:
+        assert answered(process, port, "/health/ready").json() == {"status": "ok"}
+        assert "starlette" not in answered(process, port, "/loaded").json()["modules"]
+        assert answered(process, port, "/nowhere").json()["code"] == "http-404"
+        assert "starlette.routing" in answered(process, port, "/loaded").json()["modules"]
 
 
 def test_a_replica_that_follows_a_fleet_from_compiled_settings_loads_what_reading_takes(tmp_path: Path) -> None:

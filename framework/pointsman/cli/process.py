@@ -13,7 +13,7 @@ from pointsman.cli.applications import load_application
 from pointsman.errors import ConfigurationError
 from pointsman.unopened import unopened
 
-with unopened("uvicorn") as uvicorn:
+with unopened("uvicorn") as uvicorn, unopened("logging.config"):
     from uvicorn.config import Config
     from uvicorn.server import Server
 

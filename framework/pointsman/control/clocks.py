@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-import anyio
 import msgspec
 
 
@@ -60,6 +59,8 @@ class SystemClock:
 
 async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> None:
     """Wait for something that cannot fail, but no longer than so many seconds of this clock."""
+    import anyio
+
     async with anyio.create_task_group() as group:
 
         async def ring() -> None:

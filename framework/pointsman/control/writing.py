@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import anyio
 import msgspec
 
 from pointsman.control import pacing
@@ -110,7 +109,7 @@ class Writer:
         now = self._ground.time.now()
         sealed = self._seal.seal(intent.envelope, advance(intent.control, now), intent.trust, now)
         try:
-            with anyio.fail_after(WRITE_TIMEOUT_S):
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
                 written = await self._ground.heads.write(HEAD, sealed.data, expect=base.generation)
         except TimeoutError as error:
             raise Unavailable(f"The store did not answer a write within {WRITE_TIMEOUT_S:g} s.", sent=True) from error

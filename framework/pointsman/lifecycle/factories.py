@@ -12,10 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from anyio import to_thread
 
 from pointsman.declarations import Candidate, Lifetime, Tenant, Use, marks_of
 from pointsman.errors import ConfigurationError
@@ -27,6 +26,9 @@ CONNECTIONS: Mapping[tuple[str, str], str] = {
     ("pointsman.runtime.access", "Components"): "components",
 }
 """Types that only a request has, by module and name: this layer imports neither of them."""
+
+Given: TypeAlias = Mapping[str, Callable[[], object]]
+"""What only a request has, by the kinds of `CONNECTIONS`; each is made when the first factory asks for it."""
 
 CLOSERS = ("aclose", "cleanup", "close")
 
@@ -149,6 +151,8 @@ async def call(function: Callable[[], Any]) -> Any:
     """Call a function of the user's: an async one here, any other in a thread, which a deadline leaves behind."""
     if inspect.iscoroutinefunction(function):
         return await function()
+    from anyio import to_thread
+
     answer = await to_thread.run_sync(function, abandon_on_cancel=True)
     return await answer if inspect.isawaitable(answer) else answer
 

@@ -8,7 +8,7 @@ remembered with a backoff. Nothing here decides which instance serves whom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +22,7 @@ from pointsman.errors import (
     LifecycleError,
     PointsmanError,
 )
-from pointsman.lifecycle.factories import entered
+from pointsman.lifecycle.factories import Given, entered
 from pointsman.lifecycle.health import check
 from pointsman.lifecycle.instance import Instance, State
 from pointsman.lifecycle.rendering import rendered_settings
@@ -108,9 +108,7 @@ class Keeper:
         for part in plan.closure():
             self._failures.pop(part.identity, None)
 
-    def start(
-        self, plan: Plan, scope: Scope, *, given: Mapping[str, object] | None = None, check_health: bool = True
-    ) -> Instance:
+    def start(self, plan: Plan, scope: Scope, *, given: Given | None = None, check_health: bool = True) -> Instance:
         """Begin to make an instance and what it stands on, and put all into the scope before anybody asks again.
 
         Args:
@@ -132,7 +130,7 @@ class Keeper:
         task.add_done_callback(self._tasks.pop)
         return instance
 
-    async def obtain(self, plan: Plan, scope: Scope, *, given: Mapping[str, object] | None = None) -> Instance:
+    async def obtain(self, plan: Plan, scope: Scope, *, given: Given | None = None) -> Instance:
         """Return a ready instance under a fresh lease, which the caller gives back with ``release``.
 
         Raises:
@@ -165,7 +163,7 @@ class Keeper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _stand_on(self, plan: Plan, scope: Scope, given: Mapping[str, object]) -> list[Instance | None]:
+    def _stand_on(self, plan: Plan, scope: Scope, given: Given) -> list[Instance | None]:
         """Hold what a plan stands on, in the order of its needs; begins to make what is not live."""
         held: list[Instance | None] = []
         try:
@@ -184,7 +182,7 @@ class Keeper:
             raise failure.error from error
         return held
 
-    async def _live(self, instance: Instance, given: Mapping[str, object], *, check_health: bool) -> None:
+    async def _live(self, instance: Instance, given: Given, *, check_health: bool) -> None:
         error: BaseException | None = None
         try:
             await self._enter_and_leave(instance, given, check_health=check_health)
@@ -197,7 +195,7 @@ class Keeper:
             _leave(instance.needs)
             self._ended(instance, error)
 
-    async def _enter_and_leave(self, instance: Instance, given: Mapping[str, object], *, check_health: bool) -> None:
+    async def _enter_and_leave(self, instance: Instance, given: Given, *, check_health: bool) -> None:
         plan, limits, loop = instance.plan, self.limits, asyncio.get_running_loop()
         well: bool | None = None  # unknown, where the factory swallows that its time is over
         async with asyncio.timeout(limits.activation_timeout_s) as deadline:
@@ -215,13 +213,13 @@ class Keeper:
         if well is False:
             raise HealthCheckFailed(f"{plan} was made, and says that it is not healthy.")
 
-    async def _arguments(self, instance: Instance, given: Mapping[str, object]) -> dict[str, object]:
+    async def _arguments(self, instance: Instance, given: Given) -> dict[str, object]:
         plan = instance.plan
         arguments = await _components(instance)
         for name, kind in plan.spec.connections:
-            arguments[name] = given.get(kind)
-            if arguments[name] is None:
+            if (make := given.get(kind)) is None:
                 raise ConfigurationError(f"{plan} asks for a request (parameter `{name}`), and there is none here.")
+            arguments[name] = make()
         if plan.spec.tenant:
             arguments[plan.spec.tenant[0]] = plan.tenant
         if plan.spec.settings:

@@ -6,7 +6,7 @@ client went away; after it nothing is handed out any more.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pointsman.lifecycle.epoch import Epoch, OfRequest
 from pointsman.lifecycle.instance import State
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.factories import Given
     from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.lifecycle.manager import LifecycleManager
@@ -27,12 +28,13 @@ class Lease:
 
     Args:
         manager: Whose epoch and instances are held.
-        given: What the factories of ``request`` components may ask for: ``connection`` and ``components``.
+        given: What the factories of ``request`` components may ask for, ``connection`` and ``components``, each made
+            when the first of them asks.
     """
 
     __slots__ = ("_bundles", "_given", "_manager", "_shelf", "_single", "epoch")
 
-    def __init__(self, manager: LifecycleManager, given: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, manager: LifecycleManager, given: Given | None = None) -> None:
         self._manager = manager
         self.epoch: Epoch = manager.epochs.pin()
         self._given: Any = given
@@ -116,7 +118,7 @@ class Lease:
         return tuple(dict.fromkeys((*bundled, *singly)))
 
     @property
-    def given(self) -> Mapping[str, Any]:
+    def given(self) -> Given:
         """What the factories of ``request`` components may ask for."""
         return self._given or {}
 

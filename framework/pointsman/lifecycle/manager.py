@@ -7,7 +7,7 @@ assignment. It knows nothing of HTTP, manifests or the fleet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from pointsman.lifecycle.warming import Warming, successor
 from pointsman.resolution.decision import Question
 
 if TYPE_CHECKING:
+    from pointsman.lifecycle.factories import Given
     from pointsman.lifecycle.identity import Identity, Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.catalog import Catalog
@@ -161,7 +162,7 @@ class LifecycleManager:
             return replace(status, state="draining")
         return status
 
-    def lease(self, given: Mapping[str, Any] | None = None) -> Lease:
+    def lease(self, given: Given | None = None) -> Lease:
         """Pin the current epoch; the lease is closed by whoever took it.
 
         Raises:

@@ -9,8 +9,6 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
-
 from pointsman.lifecycle.status import Board, write_board
 
 if TYPE_CHECKING:
@@ -82,6 +80,8 @@ class Reporter:
         """Write the board, where a path was given; one at a time, so that the newest is what stays."""
         if self._path is None:
             return
+        from anyio import to_thread
+
         async with self._writing:
             try:
                 await to_thread.run_sync(write_board, self._path, self.board.as_dict())

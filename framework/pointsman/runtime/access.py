@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -22,6 +23,7 @@ from pointsman.runtime.activity import refusal, strictest
 
 if TYPE_CHECKING:
     from pointsman.lifecycle.epoch import Epoch
+    from pointsman.lifecycle.factories import Given
     from pointsman.lifecycle.identity import Plan
     from pointsman.lifecycle.instance import Instance
     from pointsman.resolution.explanation import Explanation
@@ -111,12 +113,12 @@ class Components(Lease):
         return self.snapshot.catalog.serial
 
     @property
-    def given(self) -> Mapping[str, Any]:
-        """What the factories of ``request`` components may ask for."""
-        if self._given is None:
-            return {"connection": None, "components": self}
-        make, *parts = self._given
-        return {"connection": make(*parts), "components": self}
+    def given(self) -> Given:
+        """What the factories of ``request`` components may ask for; all are given the same connection."""
+        if not isinstance(self._given, dict):
+            made = {} if self._given is None else {"connection": cache(partial(*self._given))}
+            self._given = {**made, "components": lambda: self}
+        return self._given
 
     def suspect(self) -> None:
         """Have all that was taken looked at whose policy walks on to the next: a provider cannot be reached."""

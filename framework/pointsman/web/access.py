@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from starlette.requests import HTTPConnection
-
 from pointsman.declarations import Component, Use, component_of
 from pointsman.errors import ConfigurationError
+from pointsman.web import starlette
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
     from pointsman.runtime.access import Components
 
 T = TypeVar("T")
@@ -63,10 +64,10 @@ def use(
     Raises:
         ConfigurationError: The names are not a component's.
     """
-    # FastAPI reads the annotation of the parameter below, so HTTPConnection is imported at run time
+    # FastAPI reads the annotation of the parameter below, so that must stand at run time
     asked = Use(component_of(component, key), provider=provider, requires=requires)
 
-    async def dependency(connection: HTTPConnection) -> Any:
+    async def dependency(connection: starlette.requests.HTTPConnection) -> Any:
         return await components(connection).obtain(asked)
 
     return dependency

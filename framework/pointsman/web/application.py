@@ -11,12 +11,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from starlette.routing import Route
-
 from pointsman.control.settings import ControlSettings
 from pointsman.errors import ConfigurationError, NoCatalog
 from pointsman.runtime.inclusion import collect
 from pointsman.runtime.runtime import Runtime
+from pointsman.web import starlette
 from pointsman.web.assembly import Assembly, Operators, Plan
 from pointsman.web.lifespan import Life, inner_lifespan, serve_lifespan
 from pointsman.web.observing import observed
@@ -113,7 +112,7 @@ class Pointsman(Router):
 
     def may_speak_websocket(self) -> bool:
         """Tell whether anything here may serve websockets, so that a server needs the library for them."""
-        plain = all(isinstance(route, Route) for route in self._routes)
+        plain = all(isinstance(route, starlette.routing.Route) for route in self._routes)
         own = (declared for router in self._routers() for declared in router.declared)
         return self._inner is not None or not plain or not all(declared.methods for declared in own)
 

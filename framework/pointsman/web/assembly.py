@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.requests import HTTPConnection
 
 from pointsman.adapters.identity.protocol import IDENTITY
 from pointsman.declarations import Use
 from pointsman.errors import NoCatalog
 from pointsman.tenancy.policy import Tenancy, check
 from pointsman.tenancy.settings import TenancySettings
+from pointsman.web import starlette
 from pointsman.web.dispatch import Dispatch
 from pointsman.web.express import Express, timetable_of
 from pointsman.web.inner import Inner
@@ -25,6 +25,7 @@ from pointsman.web.middleware.admission import Admission, Gate
 from pointsman.web.middleware.boundary import Boundary
 from pointsman.web.mounting import Mounted, is_below
 from pointsman.web.probes import PATHS, Condition, Probes
+from pointsman.web.routes import HandlerRoute
 from pointsman.web.routing import Router, compiled, uses_of
 from pointsman.web.settings import DebugSettings, WebSettings
 
@@ -89,9 +90,9 @@ class Assembly:
         self._start = prompt
         self._scrub = runtime.scrubber.scrub
         tenancy = self._tenancy(environment)
-        routes = [*compiled(plan.routers, max_body_bytes=self.settings.max_body_bytes), *plan.routes]
-        runtime.require((use, where) for use, where, required in uses_of(routes) if required)
-        self.stack = self._stacked(routes, plan, tenancy)
+        ours = compiled(plan.routers, max_body_bytes=self.settings.max_body_bytes)
+        runtime.require((use, where) for use, where, required in uses_of(ours) if required)
+        self.stack = self._stacked([*ours, *plan.routes], plan, tenancy)
 
     def is_open(self, scope: Scope) -> bool:
         """Whether a request may be served with nothing to wait for; fills ``request.state`` where it may."""
@@ -134,7 +135,7 @@ class Assembly:
     def _fill_state(self, scope: Scope) -> None:
         scope["state"] = {**self.state, **scope.get("state", {})}
 
-    def _stacked(self, routes: Sequence[BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
+    def _stacked(self, routes: Sequence[HandlerRoute | BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
         behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)
         router = Dispatch(routes, behind)
         app: ASGIApp = Boundary(Gate(router), scrub=self._scrub)
@@ -175,7 +176,7 @@ class Assembly:
             settings,
             tenants=Declared(self.runtime),
             verify=_verifier(self.runtime, settings.identity) if settings.identity else None,
-            connection=HTTPConnection,
+            connection=lambda scope: starlette.requests.HTTPConnection(scope),
             audit=self._audit,
         )
 

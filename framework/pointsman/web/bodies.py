@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from starlette.requests import ClientDisconnect
-
 from pointsman.errors import BodyTooLarge, UnsupportedMediaType
+from pointsman.web import starlette
 from pointsman.web.parameters import WantedBody
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise starlette.requests.ClientDisconnect
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:

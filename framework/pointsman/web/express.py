@@ -12,23 +12,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
-from starlette.convertors import PathConvertor, StringConvertor
-from starlette.requests import Request
-from starlette.routing import Route, WebSocketRoute
 
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.observability.tracing import rename
 from pointsman.runtime.access import Components
+from pointsman.web import starlette
 from pointsman.web.access import COMPONENTS
 from pointsman.web.injection import HttpEndpoint
 from pointsman.web.inner import Inner
 from pointsman.web.middleware.boundary import bounded, raising
 from pointsman.web.problems import Scrub
 from pointsman.web.results import CATALOG_HEADER, Answer
+from pointsman.web.routes import HandlerRoute, Texts
 
 if TYPE_CHECKING:
-    from re import Match
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pointsman.lifecycle.epoch import Epoch
@@ -36,9 +33,6 @@ if TYPE_CHECKING:
     from pointsman.runtime.snapshot import Snapshot
     from pointsman.tenancy.policy import Asker, Tenancy
     from pointsman.web.dispatch import Dispatch
-
-
-_REQUEST: Callable[..., object] = Request
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -49,7 +43,7 @@ class Served(msgspec.Struct, frozen=True):
     """
 
     endpoint: HttpEndpoint
-    route: Route
+    route: HandlerRoute
     router: Dispatch
     span: str
 
@@ -61,7 +55,7 @@ class Pattern(NamedTuple):
         convertors: What makes values of the texts in a path, by name; a text that stays one has none.
     """
 
-    match: Callable[[str], Match[str] | None]
+    match: Texts
     served: Mapping[str, Served]
     convertors: Sequence[tuple[str, Callable[[str], object]]]
 
@@ -192,7 +186,7 @@ class Express:
     ) -> Components:
         """Pin what the request may use, and put it into its scope."""
         # by position: a class that is called with names takes twice as long
-        made = _REQUEST, scope, receive, send
+        made = _request, scope, receive, send
         its = Components(self._runtime, snapshot, epoch, asker.tenant, None, asker.vouched, made)
         scope[COMPONENTS] = its
         return its
@@ -224,19 +218,28 @@ def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable
     exact: dict[str, dict[str, Served]] = {}
     patterns: list[Pattern] = []
     for route in router.routes:
-        if isinstance(route, WebSocketRoute):
-            continue
-        if not isinstance(route, Route) or not isinstance(route.endpoint, HttpEndpoint):
+        if not isinstance(route, HandlerRoute):
+            if isinstance(route, starlette.routing.WebSocketRoute):
+                continue
             return Timetable(exact, patterns, whole=False)  # it may take anything that comes after it
         endpoint, path = route.endpoint, route.path
-        served = {method: Served(endpoint, route, router, f"{method} {path}") for method in route.methods or ()}
-        if route.param_convertors or any(earlier.match(path) for earlier in patterns):
-            patterns.append(Pattern(route.path_regex.match, served, _converting(route)))
+        if not isinstance(endpoint, HttpEndpoint):
+            continue
+        served = {method: Served(endpoint, route, router, f"{method} {path}") for method in route.methods}
+        if route.convertors or any(earlier.match(path) for earlier in patterns):
+            patterns.append(Pattern(route.texts, served, _converting(route)))
         elif not is_taken(path):
             exact[path] = {**served, **exact.get(path, {})}
     return Timetable(exact, patterns, whole=True)
 
 
-def _converting(route: Route) -> tuple[tuple[str, Callable[[str], object]], ...]:
-    plain = (StringConvertor, PathConvertor)
-    return tuple((name, one.convert) for name, one in route.param_convertors.items() if type(one) not in plain)
+def _converting(route: HandlerRoute) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    return tuple((name, one.convert) for name, one in route.convertors.items() if not _stays_text(one))
+
+
+def _stays_text(convertor: object) -> bool:
+    return type(convertor) in {starlette.convertors.StringConvertor, starlette.convertors.PathConvertor}
+
+
+def _request(scope: Scope, receive: Receive, send: Send) -> object:
+    return starlette.requests.Request(scope, receive, send)

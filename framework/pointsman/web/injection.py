@@ -10,13 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import to_thread
-from starlette.datastructures import QueryParams
-from starlette.requests import HTTPConnection, Request
-from starlette.websockets import WebSocket
-
 from pointsman.errors import ConfigurationError, InputError
 from pointsman.runtime.access import Asked
+from pointsman.web import starlette
 from pointsman.web.access import components
 from pointsman.web.bodies import JsonBody, replayed
 from pointsman.web.parameters import Kind, Parameters, is_async, read_parameters
@@ -33,9 +29,9 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[..., Any]
 Arguments: TypeAlias = dict[str, Any]
 _CONNECTIONS: Mapping[Kind, Callable[[Scope, Receive, Send], Any]] = {
-    "request": Request,
-    "websocket": WebSocket,
-    "connection": lambda scope, receive, send: HTTPConnection(scope),
+    "request": lambda scope, receive, send: starlette.requests.Request(scope, receive, send),
+    "websocket": lambda scope, receive, send: starlette.websockets.WebSocket(scope, receive, send),
+    "connection": lambda scope, receive, send: starlette.requests.HTTPConnection(scope),
     "components": lambda scope, receive, send: components(scope),
 }
 
@@ -51,7 +47,8 @@ class Injection:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._values = parameters.values
-        self._query = any(value.place == "query" for value in parameters.values)
+        has_query = any(value.place == "query" for value in parameters.values)
+        self._query = starlette.datastructures.QueryParams if has_query else None
         self.asked = Asked(
             ((need.name, need.use, need.optional) for need in parameters.needs),
             ((one.name, one.optional) for one in parameters.tenants),
@@ -73,7 +70,7 @@ class Injection:
         """Add what path and query carry, and return what is wrong with it."""
         errors: tuple[dict[str, str], ...] = ()
         path = scope["path_params"]
-        query = QueryParams(scope["query_string"]) if self._query else None
+        query = self._query(scope["query_string"]) if self._query is not None else None
         for value in self._values:
             texts = query.getlist(value.name) if query is not None and value.place == "query" else [path[value.name]]
             if texts:
@@ -198,4 +195,6 @@ def websocket_endpoint(handler: Handler, path: Collection[str]) -> WebSocketEndp
 
 
 async def _in_thread(handler: Handler, **arguments: Any) -> Any:
+    from anyio import to_thread
+
     return await to_thread.run_sync(partial(handler, **arguments))

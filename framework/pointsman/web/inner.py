@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import HTTPConnection, Request
-
 from pointsman.errors import PointsmanError
+from pointsman.web import starlette
 from pointsman.web.access import components
 from pointsman.web.middleware.boundary import bounded, judged, raising, report
 from pointsman.web.problems import Scrub, problem_of
 from pointsman.web.results import Header, with_headers
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,7 +90,7 @@ def _teach(app: Any, scrub: Scrub) -> None:
         return
 
     async def refused(connection: HTTPConnection, error: Exception) -> Response:
-        if not isinstance(connection, Request):
+        if not isinstance(connection, starlette.requests.Request):
             raise error  # a websocket's refusal is answered at the boundary
         return judged(error, connection.scope, scrub).response()
 

@@ -13,8 +13,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import anyio
-
 from pointsman.errors import ConfigurationError, PointsmanError
 
 if TYPE_CHECKING:
@@ -105,6 +103,8 @@ async def inner_lifespan(app: ASGIApp, state: dict[str, Any]) -> AsyncGenerator[
     Raises:
         ConfigurationError: It refuses to start, or fails to end.
     """
+    import anyio
+
     to_app, of_server = anyio.create_memory_object_stream[dict[str, str]](2)
     to_server, of_app = anyio.create_memory_object_stream["Message"](2)
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}

@@ -12,8 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, get_origin, get_type_hints
 
 import msgspec
-from starlette.requests import HTTPConnection, Request
-from starlette.websockets import WebSocket
 
 from pointsman.declarations import Tenant, Use
 from pointsman.errors import ConfigurationError
@@ -24,12 +22,13 @@ from pointsman.web.values import REQUIRED, Value, value_of
 Kind: TypeAlias = Literal["request", "websocket", "connection", "components"]
 Protocol: TypeAlias = Literal["http", "websocket"]
 
-_KINDS: Mapping[object, Kind] = {
-    Request: "request",
-    WebSocket: "websocket",
-    HTTPConnection: "connection",
-    Components: "components",
+_KINDS: Mapping[tuple[object, object], Kind] = {
+    ("starlette.requests", "Request"): "request",
+    ("starlette.websockets", "WebSocket"): "websocket",
+    ("starlette.requests", "HTTPConnection"): "connection",
+    (Components.__module__, "Components"): "components",
 }
+"""By module and name of a class: to know Starlette's themselves would load them."""
 _ONLY: Mapping[Kind, Protocol] = {"request": "http", "websocket": "websocket"}
 
 
@@ -161,7 +160,7 @@ def _wanted(parameter: inspect.Parameter, hints: dict[str, Any], path: Collectio
         return WantedBody(
             name, core, optional or parameter.default is not parameter.empty, _default(parameter, None, where)
         )
-    if kind := _KINDS.get(get_origin(core) or core):
+    if kind := _KINDS.get(_named_as(get_origin(core) or core)):
         return WantedConnection(name, kind)
     absent = None if optional and name not in path else REQUIRED
     default = _default(parameter, absent, where)
@@ -172,6 +171,10 @@ def _wanted(parameter: inspect.Parameter, hints: dict[str, Any], path: Collectio
     if value is None:
         raise _no_value(parameter, hints, where)
     return value
+
+
+def _named_as(annotation: object) -> tuple[object, object]:
+    return getattr(annotation, "__module__", None), getattr(annotation, "__qualname__", None)
 
 
 def _default(parameter: inspect.Parameter, absent: object, where: str) -> object:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-
 from pointsman.errors import PointsmanError
 from pointsman.tenancy.sources import below_root
+from pointsman.web import starlette
 from pointsman.web.problems import problem_of
+from pointsman.web.results import Answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,7 +64,7 @@ class Probes:
             prompted = await self._prompted()
             await _answer(probe() if prompted or path == "/health/live" else "unavailable")(scope, receive, send)
         else:
-            refusal = HTTPException(405, headers={"Allow": ", ".join(METHODS)})
+            refusal = starlette.exceptions.HTTPException(405, headers={"Allow": ", ".join(METHODS)})
             await problem_of(refusal, instance=scope["path"])(scope, receive, send)
 
     async def _prompted(self) -> bool:
@@ -76,10 +75,8 @@ class Probes:
         return True
 
 
-def _answer(condition: Condition) -> Response:
-    return Response(
-        f'{{"status":"{condition}"}}',
-        503 if condition == "unavailable" else 200,
-        {"Cache-Control": "no-store"},
-        "application/json",
-    )
+def _answer(condition: Condition) -> Answer:
+    body = b'{"status":"%s"}' % condition.encode()
+    length = str(len(body)).encode()
+    headers = [(b"cache-control", b"no-store"), (b"content-length", length), (b"content-type", b"application/json")]
+    return Answer(503 if condition == "unavailable" else 200, headers, body)

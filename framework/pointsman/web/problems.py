@@ -7,7 +7,6 @@ Source: RFC 9457.
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -16,13 +15,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from pointsman import errors
 from pointsman.values import frozen
+from pointsman.web import starlette
 
 if TYPE_CHECKING:
+    from starlette.exceptions import HTTPException
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -30,6 +30,7 @@ TYPE_PREFIX = "urn:pointsman:problem:"
 Scrub: TypeAlias = Callable[[str], str]
 """Takes the values of resolved secrets out of a text."""
 
+_PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
 _RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -109,9 +110,9 @@ class Problem:
     def response(self) -> Response:
         """Return the answer; ASCII throughout, so that nothing in it can disturb a terminal or a log."""
         if self.status in {204, 304}:
-            return Response(status_code=self.status, headers=dict(self.headers))
+            return starlette.responses.Response(status_code=self.status, headers=dict(self.headers))
         body = json.dumps(self.as_dict(), separators=(",", ":"))
-        return Response(body, self.status, dict(self.headers), MEDIA_TYPE)
+        return starlette.responses.Response(body, self.status, dict(self.headers), MEDIA_TYPE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer: a problem is an ASGI application."""
@@ -129,7 +130,7 @@ def problem_of(error: BaseException, *, public: bool = True, instance: str = "",
     """
     if isinstance(error, errors.PointsmanError):
         problem = _of_ours(error, scrub, public=public)
-    elif isinstance(error, HTTPException):
+    elif isinstance(error, starlette.exceptions.HTTPException):
         problem = _of_starlette(error, scrub)
     else:
         problem = Problem(500, "Internal Server Error", "internal-error")
@@ -165,7 +166,7 @@ def _headers(error: errors.PointsmanError, status: int) -> list[tuple[str, str]]
 
 
 def _of_starlette(error: HTTPException, scrub: Scrub) -> Problem:
-    title = http.client.responses.get(error.status_code, "") or f"Status {error.status_code}"
+    title = _PHRASES.get(error.status_code) or f"Status {error.status_code}"
     detail = scrub(str(error.detail))
     kept = {name: value for name, value in (error.headers or {}).items() if not name.lower().startswith("content-")}
     return Problem(

@@ -6,14 +6,17 @@ a handler has returned, not at each request.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
-from starlette.responses import Response
+
+from pointsman.web import starlette
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -77,7 +80,7 @@ class Results(dict[type, Render]):
         return render
 
     def _rendering(self, kind: type) -> Render:
-        if issubclass(kind, Response):
+        if _is_response(kind):
             return _as_it_is
         if kind is NoneType:
             return lambda _: self._nothing()
@@ -88,7 +91,7 @@ class Results(dict[type, Render]):
     def _nothing(self) -> ASGIApp:
         if self._empty_status in _BODILESS:
             return Answer(self._empty_status, [], b"")
-        return Response(status_code=self._empty_status)
+        return starlette.responses.Response(status_code=self._empty_status)
 
 
 def _writing(write: Callable[[Any], bytes], status: int, content_type: Header) -> Render:
@@ -100,6 +103,12 @@ def _writing(write: Callable[[Any], bytes], status: int, content_type: Header) -
     return rendered
 
 
+def _is_response(kind: object) -> bool:
+    """Return whether it is a class of Starlette's responses; there is none where nobody has loaded those."""
+    loaded = sys.modules.get("starlette.responses")
+    return loaded is not None and isinstance(kind, type) and issubclass(kind, loaded.Response)
+
+
 def _as_it_is(response: Response) -> Response:
     return response
 
@@ -107,7 +116,7 @@ def _as_it_is(response: Response) -> Response:
 def _dumping(returns: Any) -> Callable[[Any], bytes]:
     """Return how JSON is written: by the declared type where it has a pydantic model in it, else by the value."""
     parts = get_args(returns) if get_origin(returns) in {Union, UnionType} else (returns,)
-    declared = [part for part in parts if not (isinstance(part, type) and issubclass(part, Response | NoneType))]
+    declared = [part for part in parts if not (part is NoneType or _is_response(part))]
     if not any(map(_has_model, declared)):
         return _dump
     from pointsman.web.validation import dump_of

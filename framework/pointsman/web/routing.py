@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
-from starlette.routing import Route, WebSocketRoute, compile_path
 
 from pointsman.declarations import Candidate, Use
 from pointsman.errors import ConfigurationError
-from pointsman.web.injection import HttpEndpoint, WebSocketEndpoint, http_endpoint, websocket_endpoint
+from pointsman.web.injection import http_endpoint, websocket_endpoint
 from pointsman.web.parameters import called
-
-if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
+from pointsman.web.routes import HandlerRoute, convertors_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,7 +128,7 @@ Part: TypeAlias = Router | Candidate | ModuleType | Callable[..., Any]
 """What ``include=`` takes; a callable is a marked factory."""
 
 
-def compiled(routers: Iterable[Router], *, max_body_bytes: int) -> list[Route | WebSocketRoute]:
+def compiled(routers: Iterable[Router], *, max_body_bytes: int) -> list[HandlerRoute]:
     """Compile all routes of all routers, in order; the first that matches serves.
 
     Raises:
@@ -140,22 +137,22 @@ def compiled(routers: Iterable[Router], *, max_body_bytes: int) -> list[Route | 
     return [_compiled(declared, max_body_bytes) for router in routers for declared in router.declared]
 
 
-def _compiled(declared: Declared, max_body_bytes: int) -> Route | WebSocketRoute:
-    path, handler = declared.path, declared.handler
-    name = declared.name or getattr(handler, "__name__", type(handler).__name__)
+def _compiled(declared: Declared, max_body_bytes: int) -> HandlerRoute:
+    path, handler, methods = declared.path, declared.handler, declared.methods
+    name = declared.name or str(getattr(handler, "__name__", type(handler).__name__))
     try:
-        _, _, converters = compile_path(path)
-    except (ValueError, AssertionError) as error:
+        convertors = convertors_of(path)
+    except ValueError as error:
         raise ConfigurationError(f"{called(handler)}: the path {path} is wrong: {error}.") from error
-    if not declared.methods:
-        return WebSocketRoute(path, websocket_endpoint(handler, converters), name=name)
-    endpoint = http_endpoint(handler, converters, status=declared.status, max_body_bytes=max_body_bytes)
-    return Route(path, endpoint, methods=declared.methods, name=name)
+    endpoint = (
+        http_endpoint(handler, convertors, status=declared.status, max_body_bytes=max_body_bytes)
+        if methods
+        else websocket_endpoint(handler, convertors)
+    )
+    return HandlerRoute(path, endpoint, methods=methods, name=name, convertors=convertors)
 
 
-def uses_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[Use, str, bool]]:
+def uses_of(routes: Iterable[HandlerRoute]) -> Iterator[tuple[Use, str, bool]]:
     """Yield each component that compiled handlers ask for, who asks, and whether it is required."""
     for route in routes:
-        endpoint = getattr(route, "endpoint", None)
-        if isinstance(endpoint, HttpEndpoint | WebSocketEndpoint):
-            yield from endpoint.parameters.uses()
+        yield from route.endpoint.parameters.uses()

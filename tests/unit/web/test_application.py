@@ -471,3 +471,22 @@ def test_what_may_speak_websocket_is_told_from_its_parts() -> None:
     assert Pointsman(routes=[WebSocketRoute("/talk", _nothing)]).may_speak_websocket()
     assert Pointsman(routes=[Mount("/below", _nothing)]).may_speak_websocket()
     assert Pointsman(inner=_nothing).may_speak_websocket()
+
+
+class ReadsTheBody:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+
+async def test_all_factories_of_a_request_are_given_the_same_connection(settings: MakeSettings) -> None:
+    parts = [Candidate("service", key, "own", ReadsTheBody, lifetime="request") for key in "ab"]
+    app = Pointsman(settings(), include=parts)
+
+    @app.post("/")
+    async def hello(
+        a: Annotated[ReadsTheBody, Use("service", "a")], b: Annotated[ReadsTheBody, Use("service", "b")]
+    ) -> list[str]:
+        return [(await one.request.body()).decode() for one in (a, b)]
+
+    async with serving(app) as client:
+        assert (await client.post("/", content=b"once")).json() == ["once", "once"]

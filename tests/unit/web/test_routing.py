@@ -134,7 +134,7 @@ def test_a_name_that_no_route_has_has_no_path() -> None:
 
 
 def test_the_uses_of_all_handlers_are_told_with_who_asks() -> None:
-    uses = list(uses_of(dispatch().routes))
+    uses = list(uses_of(compiled([router], max_body_bytes=100)))
     assert [(where.partition(":")[2], required) for _, where, required in uses] == [
         ("anything, parameter cache", False),
         ("live, parameter cache", True),
@@ -153,7 +153,7 @@ def with_body(a: list[int], b: dict[str, int]) -> None: ...
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("/{a}/{a}", "Duplicated param"), ("/{a:nope}", "the path /{a:nope} is wrong"), ("/x", "parameter `b")],
+    [("/{a}/{a}", "the parameter a comes twice"), ("/{a:nope}", "the path /{a:nope} is wrong"), ("/x", "parameter `b")],
 )
 def test_what_is_wrong_with_a_route_names_its_handler(path: str, message: str) -> None:
     wrong = Router()

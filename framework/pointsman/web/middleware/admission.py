@@ -12,13 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.websockets import WebSocket
-
 from pointsman.errors import PointsmanError
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.tenancy.sources import taken_in
+from pointsman.web import starlette
 from pointsman.web.access import COMPONENTS, components
 from pointsman.web.results import CATALOG_HEADER, HEADED, with_headers
 
@@ -98,7 +95,7 @@ class Admission:
                     scope = taken_in(scope, asker.root_path)
                 pinned = scope[COMPONENTS] = self._pin(asker, scope, receive, send)
                 context.tenant = asker.tenant or ""
-            except (PointsmanError, HTTPException) as refusal:
+            except (PointsmanError, starlette.exceptions.HTTPException) as refusal:
                 scope[COMPONENTS] = refusal
             context.catalog = self._runtime.label
             told = partial(_resolutions, pinned) if self._resolution_header and pinned is not None else None
@@ -109,9 +106,14 @@ class Admission:
             CURRENT.reset(token)
 
     def _pin(self, asker: Asker, scope: Scope, receive: Receive, send: Send) -> Pinned:
-        made = Request if scope["type"] == "http" else WebSocket
-        connection = partial(made, scope, receive, send)
+        connection = partial(_connection, scope, receive, send)
         return self._runtime.components(tenant=asker.tenant, vouched=asker.vouched, connection=connection)
+
+
+def _connection(scope: Scope, receive: Receive, send: Send) -> object:
+    if scope["type"] == "http":
+        return starlette.requests.Request(scope, receive, send)
+    return starlette.websockets.WebSocket(scope, receive, send)
 
 
 def labelling(send: Send, label: str, resolutions: Callable[[], bytes] | None = None) -> Send:

@@ -11,12 +11,9 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException, WebSocketException
-from starlette.requests import ClientDisconnect
-from starlette.websockets import WebSocketDisconnect
-
 from pointsman.errors import PointsmanError, ProviderUnavailable
 from pointsman.runtime.access import Components
+from pointsman.web import starlette
 from pointsman.web.access import COMPONENTS
 from pointsman.web.problems import Problem, Scrub, problem_of
 from pointsman.web.results import HEADED, Header, with_headers
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
-_GONE = (ClientDisconnect, WebSocketDisconnect)
 _DENIAL = "websocket.http.response"
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.close"})
 _STARTS = _ANSWERS | {"websocket.accept"}
@@ -76,13 +72,13 @@ async def bounded(
 
     try:
         await app(scope, receive, watched)
-    except _GONE:
+    except (starlette.requests.ClientDisconnect, starlette.websockets.WebSocketDisconnect):
         return
     except Exception as error:
         if answered:
             suspect(error, scope)
             raise
-        if isinstance(error, WebSocketException):
+        if isinstance(error, starlette.exceptions.WebSocketException):
             await send({"type": "websocket.close", "code": error.code, "reason": error.reason})
             return
         await answer(judged(error, scope, scrub), scope, receive, watched, accepted=accepted)
@@ -118,7 +114,7 @@ def report(error: Exception, scope: Scope, scrub: Scrub) -> None:
     where = f"{scope.get('method', 'WEBSOCKET')} {scope['path']!a}"
     if isinstance(error, PointsmanError):
         _log.warning("%s: %s", where, scrub(error.render()))
-    elif isinstance(error, HTTPException):
+    elif isinstance(error, starlette.exceptions.HTTPException):
         _log.warning("%s: %s", where, scrub(str(error)))
     else:
         _log.error("%s: %s", where, type(error).__name__, exc_info=error)
