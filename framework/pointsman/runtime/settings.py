@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pointsman.errors import ConfigurationError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pointsman.declarations import Candidate
     from pointsman.resolution.contribution import Contribution
     from pointsman.resolution.template import Path
+    from pointsman.runtime.sources.tree import Tree
 
 M = TypeVar("M")
 S = TypeVar("S", bound="Settings")
@@ -113,14 +114,14 @@ class Settings(_Loaded):
                     accept(model, _values(sources, name, model))
         except (Doubtful, ConfigurationError):
             return None  # the full way decides, and tells of every fault
-        return _of(settings, sources, plain=True)
+        return _of(settings, sources)
 
     @classmethod
     def _full(cls, asked: Asked) -> Self:
         from pointsman.runtime.sources import merging
 
         sources = merging.merged(read_sources(asked))
-        return _of(merging.checked(cls, cls._own(sources), sources.tree), sources)
+        return _of(_checked(cls, cls._own(sources), sources.tree), sources)
 
     @classmethod
     def _own(cls, sources: Sources) -> dict[str, Any]:
@@ -182,12 +183,12 @@ class Settings(_Loaded):
         return contribution_of(said, marks or {}, known)
 
 
-def _of(settings: S, sources: Sources, *, plain: bool = False) -> S:
+def _of(settings: S, sources: Sources) -> S:
     """Return settings as what was made of sources; what layers handed in is checked now."""
-    object.__setattr__(settings, "_sources", known := replace(sources, plain=plain))
-    for name, model in known.models.items():
-        _section(known, name, model)
-    _refuse_development_on_cloud_run(settings.environment, known)
+    object.__setattr__(settings, "_sources", sources)
+    for name, model in sources.models.items():
+        _section(sources, name, model)
+    _refuse_development_on_cloud_run(settings.environment, sources)
     return settings
 
 
@@ -207,15 +208,19 @@ def _of_a_provider(path: Path) -> bool:
 
 
 def _section(sources: Sources, name: str, model: type[M]) -> M:
-    values = _values(sources, name, model)
-    if sources.plain and is_dataclass(model):
+    return _checked(model, _values(sources, name, model), sources.tree, (name,))
+
+
+def _checked(model: type[M], values: Any, tree: Tree, root: Path = ()) -> M:
+    """Return values as a model; what is plainly right is not put to pydantic, which takes its time."""
+    if is_dataclass(model):
         try:
             return accept(model, values)
         except Doubtful:
             pass  # in another spelling, or wrong: pydantic decides, and tells
     from pointsman.runtime.sources import merging
 
-    return merging.checked(model, values, sources.tree, (name,))
+    return merging.checked(model, values, tree, root)
 
 
 def _values(sources: Sources, name: str, model: type[object]) -> Any:

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_the_usual_folder_is_compiled(folder: Path) -> None:
+def test_the_usual_folder_is_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "app.yml").write_text("service: shop\nown: {a: 1}\n")
     refused = CliRunner().invoke(app, ["settings", "compile"])
     assert refused.exit_code == 1
@@ -28,7 +28,8 @@ def test_the_usual_folder_is_compiled(folder: Path) -> None:
     assert not (folder / ".compiled.json").exists()
     done = CliRunner().invoke(app, ["settings", "compile", "--section", "own", "--json"])
     assert json.loads(done.stdout) == {"compiled": "settings/.compiled.json"}
-    assert Settings.load(environ={}, sections={"own": dict[str, int]})._sources.plain
+    monkeypatch.setattr(Settings, "_full", lambda asked: pytest.fail("what was compiled was left aside"))
+    assert Settings.load(environ={}, sections={"own": dict[str, int]}).service == "shop"
 
 
 def test_without_a_folder_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

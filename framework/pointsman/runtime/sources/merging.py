@@ -10,7 +10,6 @@ from dataclasses import fields
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar
 
-from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pointsman.errors import ConfigurationError
@@ -78,6 +77,8 @@ def checked(kind: type[T], values: object, tree: Tree, root: Path = ()) -> T:
     Raises:
         ConfigurationError: Something in them is wrong; tells where it was written under this path of the tree.
     """
+    from pydantic import TypeAdapter
+
     with faults_told(tree, kind, root):
         return TypeAdapter(kind).validate_python(values)
 

@@ -42,7 +42,6 @@ class Sources:
         environ: For ``${env:NAME}``.
         models: Sections by name whose models were handed in.
         folder: With the files, where there was one.
-        plain: Whether the files were compiled, and values that are plainly right need no pydantic.
     """
 
     tree: Tree = field(default_factory=Tree)
@@ -51,7 +50,6 @@ class Sources:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     models: Models = field(default_factory=dict)
     folder: FilePath | None = None
-    plain: bool = False
 
     def folded(self) -> Sources:
         """Return what was said as one tree: each layer is laid under all above it, as pydantic-settings does."""
