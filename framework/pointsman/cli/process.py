@@ -7,10 +7,13 @@ requests under way after SIGTERM. Must never import what the service does not ne
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from typing import Final
 
 from pointsman.cli.applications import load_application
 from pointsman.errors import ConfigurationError
+from pointsman.runtime.plugins import PYDANTICS, any_declared
 from pointsman.unopened import unopened
 
 with unopened("uvicorn") as uvicorn, unopened("logging.config"):
@@ -44,6 +47,7 @@ def run(reference: str, port: str) -> None:
     """
     if not (port.isascii() and port.isdecimal() and int(port) < 1 << 16):
         raise ConfigurationError(f"PORT: expected a port from 0 to 65535, found {port!r}.")
+    _spare_pydantic_its_search()
     application = load_application(reference)
     config = Config(
         application,
@@ -57,3 +61,12 @@ def run(reference: str, port: str) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     _Server(config).run()
+
+
+def _spare_pydantic_its_search() -> None:
+    """Where no package brings a plugin for pydantic, tell it so.
+
+    It would read all that is installed when the first model is made: a tenth of what bare Starlette takes to start.
+    """
+    if not any_declared(sys.path, PYDANTICS):
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _METADATA = (".dist-info", ".egg-info", ".egg")
+OURS = b"[pointsman."
+PYDANTICS = b"[pydantic]"
+"""What stands in ``entry_points.txt`` of packages that bring something for us, or for pydantic."""
 GROUPS = (
     "pointsman.candidates",
     "pointsman.adapters",
@@ -58,37 +62,39 @@ def installed_plugins() -> tuple[Plugin, ...]:
     return tuple(_loaded(point, here) for group in GROUPS for point in sorted(entry_points(group=group), key=_place))
 
 
-def any_declared(path: Iterable[str]) -> bool:
-    """Tell whether any package may declare an entry point of `GROUPS`: far cheaper than to read them all.
+def any_declared(path: Iterable[str], what: bytes = OURS) -> bool:
+    """Tell whether any package may declare such entry points: far cheaper than to read them all.
 
-    Looks for the name of our groups in the files that `importlib.metadata` would read. Where something else than
-    folders may hold packages – archives, finders of packages' own – it tells that some may.
+    Looks for the words in the files that `importlib.metadata` would read. Where something else than folders may hold
+    packages – archives, finders of packages' own – it tells that some may.
 
     Args:
         path: Where modules are looked for, as ``sys.path``.
+        what: `OURS` or `PYDANTICS`.
     """
     finders = (finder for finder in sys.meta_path if finder is not PathFinder)
     if any(hasattr(finder, "find_distributions") for finder in finders):
         return True
-    return any(_declares(Path(place or ".")) for place in dict.fromkeys(path))
+    return any(_declares(Path(place or "."), what) for place in dict.fromkeys(path))
 
 
-def _declares(place: Path) -> bool:
+def _declares(place: Path, what: bytes) -> bool:
     if not place.is_dir():
         return place.exists()
     with os.scandir(place) as entries:
         packages = [entry.path for entry in entries if entry.name.endswith(_METADATA)]
-    return any(_names_us(package) for package in packages)
+    return any(package.endswith(".egg") or what in _words(package) for package in packages)
 
 
-def _names_us(package: str) -> bool:
-    if package.endswith(".egg"):
-        return True
+@cache
+def _words(package: str) -> Collection[bytes]:
+    """Return which of the words an installed package's file holds; read once, since no version is installed twice."""
     try:
         with open(os.path.join(package, "entry_points.txt"), "rb") as file:  # noqa: PTH118, PTH123 - hundreds of them
-            return b"[pointsman." in file.read()
+            said = file.read()
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return ()
+    return tuple(word for word in (OURS, PYDANTICS) if word in said)
 
 
 def _place(point: EntryPoint) -> tuple[str, str]:

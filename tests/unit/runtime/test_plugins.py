@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.declarations import Candidate, Constraints, provides
-from pointsman.runtime.plugins import any_declared, installed_plugins
+from pointsman.runtime.plugins import PYDANTICS, any_declared, installed_plugins
 from tests.workshop import Replica
 
 DIST = """Metadata-Version: 2.1
@@ -124,6 +124,9 @@ def test_packages_are_read_only_where_one_names_a_group_of_ours(packages: Packag
     packages.install("others", "console_scripts", pointsman="pointsman.cli.main:run")
     (tmp_path / "bare-1.0.dist-info").mkdir()
     assert not any_declared(path)
+    packages.install("fire", "pydantic", one="fire:plugin")
+    assert not any_declared(path)
+    assert any_declared(path, PYDANTICS)
     packages.install("acme", "pointsman.adapters", one="acme_candidates:lonely")
     assert any_declared(path)
 
