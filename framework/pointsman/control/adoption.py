@@ -16,7 +16,7 @@ from pointsman.control import pacing
 from pointsman.control.clocks import Reading
 from pointsman.control.effective import Choice
 from pointsman.control.flights import Flights
-from pointsman.control.head import LIFE, adopt
+from pointsman.control.pacing import LIFE
 from pointsman.control.ports import is_alarm, told
 from pointsman.control.writing import Intent
 from pointsman.errors import PreflightFailed
@@ -178,6 +178,8 @@ class Adoption:
             Choice(release.current, approved_entry(release, release.current)), proposed
         )
         await self._plane.preflight(manifest, head.control.document.orders)
+        from pointsman.control.head import adopt
+
         control = adopt(head.control.document, release, proposed.release.payload_digest, self._ground.time.now())
         return Intent(control, proposed.envelope, proposed.trust)
 

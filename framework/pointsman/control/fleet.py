@@ -1,7 +1,7 @@
 """One replica's part in its fleet, put together: what web and the shell talk to.
 
 Nothing is decided here. `start` needs tasks that live as long as the replica; everything that control does
-runs in it.
+runs in it. What only commands need is loaded with the first of them: most replicas never see one.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pointsman.control.adoption import Adoption
-from pointsman.control.commands import Command, Outcome, Reach
 from pointsman.control.convergence import Convergence, Freshness
 from pointsman.control.effective import Effective, Manifests, Refusal
-from pointsman.control.journal import Journal, Record
-from pointsman.control.judging import Judge
 from pointsman.control.ports import Admission, DataPlane, Ground, told
 from pointsman.control.reading import Reader
 from pointsman.control.roots import Roots
@@ -27,6 +24,8 @@ from pointsman.values import frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pointsman.control.commands import Command, Outcome, Reach
+    from pointsman.control.journal import Journal, Record
     from pointsman.control.operations import Operations
     from pointsman.control.reading import FleetHead
     from pointsman.control.tasks import Tasks
@@ -78,16 +77,22 @@ class Fleet:
         self.effective = Effective(ground, manifests, plane, belief.revision)
         self._writer = Writer(ground, self.convergence, belief.seal)
         self._adoption = Adoption(ground, reader, self._writer, manifests, plane)
-        self._journal = Journal(ground.heads)
         self._plane = plane
 
     @cached_property
     def _operations(self) -> Operations:
-        """What carries out commands; most replicas never see one."""
+        """What carries out commands."""
+        from pointsman.control.judging import Judge
         from pointsman.control.operations import Operations
 
         judge = Judge(self.effective, self._plane)
         return Operations(self._ground, self.convergence, self._writer, judge, self._journal, self._plane)
+
+    @cached_property
+    def _journal(self) -> Journal:
+        from pointsman.control.journal import Journal
+
+        return Journal(self._ground.heads)
 
     # --- life ---
 
@@ -153,6 +158,8 @@ class Fleet:
         Raises:
             PointsmanError: See `Operations.run`.
         """
+        from pointsman.control.commands import Command
+
         tenants = None if tenant is None else (tenant,)
         who = f"code@{self._belief.revision}"
         await self.run(

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from pointsman.control.commands import EVERYONE, REPLACES, SLOTS, Change, Command, Slot
+from pointsman.control.pacing import LIFE
 from pointsman.errors import Conflict, ControlFull, Stale
 from pointsman.manifests.schema import (
     MAX_GONE,
@@ -29,8 +30,6 @@ from pointsman.manifests.schema import Split as WireSplit
 from pointsman.resolution.selection import Selection, Split
 from pointsman.runtime.inputs import Orders
 
-LIFE: Final = timedelta(days=7)
-"""How long a signature of the control document is good; it is signed anew from half of it."""
 SWEEP_AFTER: Final = timedelta(seconds=60)
 """An order that ended so long ago leaves the document; until then clocks may still disagree about it."""
 RESTORED_JUMP: Final = 2**20

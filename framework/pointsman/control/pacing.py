@@ -20,6 +20,8 @@ BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MOST_S: Final = 15.0
 REFUSED_MOST_S: Final = 60.0
 """The ceiling of the backoff after which a refused manifest is tried again."""
+LIFE: Final = timedelta(days=7)
+"""How long a signature of the control document is good; it is signed anew from half of it."""
 WRITE_EVERY_S: Final = 1.0
 """A paced store takes one write a second and object."""
 WRITE_JITTER_S: Final = 0.5

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from pointsman.control.head import first
 from pointsman.errors import Equivocation, Rollback
 from pointsman.manifests.release import accept
 from pointsman.manifests.verification import (
@@ -169,6 +168,8 @@ class Reader:
 
 def _alone(found: FoundRelease, now: datetime) -> FleetHead:
     """Return the head that a release makes by itself: it moves with the release's version, and ends with it."""
+    from pointsman.control.head import first
+
     release = found.release
     control = replace(
         first(release.document, release.payload_digest, release.document.audience, now),

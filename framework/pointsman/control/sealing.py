@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pointsman.control.head import forget
 from pointsman.control.reading import FleetHead
 from pointsman.errors import ControlFull, ReadOnlyReplica, TooLarge
 from pointsman.manifests.canonical import encode
@@ -97,6 +96,8 @@ def fitted(control: Control, envelope: bytes, command: Command, trust: Trust) ->
     Raises:
         ControlFull: There is no room.
     """
+    from pointsman.control.head import forget
+
     privileged = command.clear or (command.slot == "gate" and command.tenants is None)
     room = trust.limits.max_head_bytes - (0 if privileged else RESERVE_BYTES)
     while (size := _size(control, envelope)) > room:

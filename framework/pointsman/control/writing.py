@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from pointsman.control import pacing
-from pointsman.control.head import advance
 from pointsman.control.reading import HEAD, FleetHead
 from pointsman.errors import OutcomeUnknown, PreconditionFailed, ReadOnlyReplica, Unavailable
 
@@ -106,6 +105,8 @@ class Writer:
             ControlError: It cannot be signed, or has no room; nothing was sent.
             ManifestError: Replicas would refuse it; nothing was sent.
         """
+        from pointsman.control.head import advance
+
         now = self._ground.time.now()
         sealed = self._seal.seal(intent.envelope, advance(intent.control, now), intent.trust, now)
         try:

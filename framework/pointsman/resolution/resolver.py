@@ -18,7 +18,6 @@ from pointsman.resolution.contribution import Contribution, Source, merged
 from pointsman.resolution.decision import Question, Verdict, may_remember, weigh
 from pointsman.resolution.eligibility import Environment, barrier_here, this_environment
 from pointsman.resolution.explanation import Explanation, Resolution
-from pointsman.resolution.narration import error_of, explanation_of
 from pointsman.resolution.precedence import (
     STACK_ORDER_VARIABLE,
     Registration,
@@ -78,6 +77,8 @@ def resolve_in(catalog: Catalog, question: Question) -> Resolution:
 
 def explain_in(catalog: Catalog, question: Question) -> Explanation:
     """Return the whole ranking, in one catalog. Never raises."""
+    from pointsman.resolution.narration import explanation_of
+
     return explanation_of(catalog, weigh(catalog, question))
 
 
@@ -89,6 +90,8 @@ def resolution_of(catalog: Catalog, verdict: Verdict) -> Resolution:
         OrderUnavailable: An operator's order names a provider that is gone.
     """
     if verdict.winner is None:
+        from pointsman.resolution.narration import error_of
+
         raise error_of(catalog, verdict)
     candidate = verdict.winner.candidate
     return Resolution(

@@ -22,7 +22,6 @@ from pointsman.errors import (
 from pointsman.lifecycle.planning import NotLoaded, Planner, is_registered
 from pointsman.resolution.catalog import ORDER_LAYERS, Catalog
 from pointsman.resolution.decision import Question
-from pointsman.resolution.narration import known_components
 from pointsman.resolution.resolver import resolve_in
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def check_required(catalog: Catalog, required: Iterable[Required]) -> None:
     for requirement in required:
         use = requirement.use
         if not is_registered(catalog, use.component):
+            from pointsman.resolution.narration import known_components
+
             raise UnknownComponent(
                 f"nothing is registered for {use.component}.",
                 hint=f"asked by {requirement.where}. {known_components(catalog, str(use.component))}",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pointsman.adapters.identity.protocol import IDENTITY
 from pointsman.declarations import Use
 from pointsman.errors import NoCatalog
 from pointsman.tenancy.policy import Tenancy, check
@@ -20,10 +19,8 @@ from pointsman.tenancy.settings import TenancySettings
 from pointsman.web import starlette
 from pointsman.web.dispatch import Dispatch
 from pointsman.web.express import Express, timetable_of
-from pointsman.web.inner import Inner
 from pointsman.web.middleware.admission import Admission, Gate
 from pointsman.web.middleware.boundary import Boundary
-from pointsman.web.mounting import Mounted, is_below
 from pointsman.web.probes import PATHS, Condition, Probes
 from pointsman.web.routes import HandlerRoute
 from pointsman.web.routing import Router, compiled, uses_of
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from pointsman.control.fleet import Fleet
     from pointsman.runtime.runtime import Runtime
     from pointsman.tenancy.policy import Claims, Contradiction
+    from pointsman.web.inner import Inner
 
 
 class Operators(msgspec.Struct, frozen=True):
@@ -136,7 +134,7 @@ class Assembly:
         scope["state"] = {**self.state, **scope.get("state", {})}
 
     def _stacked(self, routes: Sequence[HandlerRoute | BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
-        behind = None if plan.inner is None else Inner(plan.inner, scrub=self._scrub)
+        behind = None if plan.inner is None else self._behind(plan.inner)
         router = Dispatch(routes, behind)
         app: ASGIApp = Boundary(Gate(router), scrub=self._scrub)
         for middleware, args, kwargs in reversed(plan.middleware):
@@ -152,6 +150,8 @@ class Assembly:
             prompt=self.prompt,
         )
         if operators is not None:
+            from pointsman.web.mounting import Mounted
+
             app = Mounted(app, operators.prefix, operators.app)
         is_taken = taken_by(operators)
         timetable = timetable_of(router, is_taken)
@@ -167,10 +167,17 @@ class Assembly:
             scrub=self._scrub,
         )
 
+    def _behind(self, inner: ASGIApp) -> Inner:
+        from pointsman.web.inner import Inner
+
+        return Inner(inner, scrub=self._scrub)
+
     def _tenancy(self, environment: Mapping[str, str]) -> Tenancy:
         settings = self.runtime.settings.section(TenancySettings)
         check(settings, environment)
         if settings.identity:
+            from pointsman.adapters.identity.protocol import IDENTITY
+
             self.runtime.require([(Use(IDENTITY, provider=settings.identity), "tenancy.identity")])
         return Tenancy(
             settings,
@@ -188,6 +195,8 @@ def taken_by(operators: Operators | None) -> Callable[[str], bool]:
     """Return what tells whether probes or operators serve a path before any route does."""
     if operators is None:
         return PATHS.__contains__
+    from pointsman.web.mounting import is_below
+
     prefix = operators.prefix
     return lambda path: path in PATHS or is_below(path, prefix)
 
@@ -213,6 +222,7 @@ class Declared:
 
 def _verifier(runtime: Runtime, provider: str) -> Callable[[str], Awaitable[Claims]]:
     """Return the verification of tokens by a provider of ``adapter/identity``, which the image alone may bring."""
+    from pointsman.adapters.identity.protocol import IDENTITY
 
     async def verify(token: str) -> Mapping[str, Any]:
         async with runtime.components() as its:

@@ -9,7 +9,7 @@ the short one decides nothing that the long one would decide otherwise.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
@@ -19,9 +19,7 @@ from pointsman.runtime.access import Components
 from pointsman.web import starlette
 from pointsman.web.access import COMPONENTS
 from pointsman.web.injection import HttpEndpoint
-from pointsman.web.inner import Inner
 from pointsman.web.middleware.boundary import bounded, raising
-from pointsman.web.problems import Scrub
 from pointsman.web.results import CATALOG_HEADER, Answer
 from pointsman.web.routes import HandlerRoute, Texts
 
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from pointsman.runtime.snapshot import Snapshot
     from pointsman.tenancy.policy import Asker, Tenancy
     from pointsman.web.dispatch import Dispatch
+    from pointsman.web.inner import Inner
+    from pointsman.web.problems import Scrub
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -48,16 +48,9 @@ class Served(msgspec.Struct, frozen=True):
     span: str
 
 
-class Pattern(NamedTuple):
-    """A route with parameters, or one behind such a route that may match its path.
-
-    Attributes:
-        convertors: What makes values of the texts in a path, by name; a text that stays one has none.
-    """
-
-    match: Texts
-    served: Mapping[str, Served]
-    convertors: Sequence[tuple[str, Callable[[str], object]]]
+Pattern: TypeAlias = "tuple[Texts, Mapping[str, Served], Sequence[tuple[str, Callable[[str], object]]]]"
+"""A route with parameters, or one behind such a route that may match its path: what finds the texts in a path, what is
+served by method, and what makes values of the texts, by name; a text that stays one has none."""
 
 
 class Timetable(msgspec.Struct, frozen=True):
@@ -126,7 +119,7 @@ class Express:
             or (asker := self._tenancy.at_once(scope)) is None
         ):
             return self._app(scope, receive, send)
-        if isinstance(served, Inner):
+        if not isinstance(served, Served):
             return self._hand_in(served, asker, scope, receive, send)
         return self._answer(served, asker, scope, receive, send)
 
@@ -226,8 +219,8 @@ def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable
         if not isinstance(endpoint, HttpEndpoint):
             continue
         served = {method: Served(endpoint, route, router, f"{method} {path}") for method in route.methods}
-        if route.convertors or any(earlier.match(path) for earlier in patterns):
-            patterns.append(Pattern(route.texts, served, _converting(route)))
+        if route.convertors or any(match(path) for match, *_ in patterns):
+            patterns.append((route.texts, served, _converting(route)))
         elif not is_taken(path):
             exact[path] = {**served, **exact.get(path, {})}
     return Timetable(exact, patterns, whole=True)

@@ -14,7 +14,6 @@ from pointsman.errors import ConfigurationError, InputError
 from pointsman.runtime.access import Asked
 from pointsman.web import starlette
 from pointsman.web.access import components
-from pointsman.web.bodies import JsonBody, replayed
 from pointsman.web.parameters import Kind, Parameters, is_async, read_parameters
 from pointsman.web.results import Results
 from pointsman.web.values import REQUIRED
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pointsman.runtime.access import Components
+    from pointsman.web.bodies import JsonBody
 
 Handler: TypeAlias = Callable[..., Any]
 Arguments: TypeAlias = dict[str, Any]
@@ -135,6 +135,8 @@ class HttpEndpoint:
             arguments[self._body.name], found, body = await self._body.read(scope, receive)
             errors += found
             if self._injection.connections:
+                from pointsman.web.bodies import replayed
+
                 receive = replayed(body, receive)
         if errors:
             raise InputError("The request does not have the declared shape.", errors=errors)
@@ -173,11 +175,20 @@ def http_endpoint(handler: Handler, path: Collection[str], *, status: int, max_b
     """
     parameters = read_parameters(handler, path)
     try:
-        body = next((JsonBody(wanted, max_body_bytes) for wanted in parameters.bodies), None)
+        body = _body(parameters, max_body_bytes)
         results = Results(parameters.returns, status)
     except ConfigurationError as error:
         raise ConfigurationError(f"{parameters.where}: {error.message}") from error
     return HttpEndpoint(handler, Injection(parameters), results, body)
+
+
+def _body(parameters: Parameters, max_body_bytes: int) -> JsonBody | None:
+    if not parameters.bodies:
+        return None
+    from pointsman.web.bodies import JsonBody
+
+    (wanted,) = parameters.bodies
+    return JsonBody(wanted, max_body_bytes)
 
 
 def websocket_endpoint(handler: Handler, path: Collection[str]) -> WebSocketEndpoint:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pointsman.observability.logging import configure_logging, log_event
-from pointsman.observability.metrics import Readings, install_metrics
 from pointsman.observability.tracing import start_exporting
 
 if TYPE_CHECKING:
+    from pointsman.observability.metrics import Readings
     from pointsman.web.assembly import Assembly
 
 
@@ -41,6 +41,7 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
         if exporting is None:
             yield
             return
+        from pointsman.observability.metrics import install_metrics
         from pointsman.observability.sampling import instrumented
 
         undoing.callback(install_metrics(runtime.events, readings(assembly)))
@@ -65,6 +66,8 @@ def telling(assembly: Assembly) -> Callable[[], None]:
 
 def readings(assembly: Assembly) -> Readings:
     """Return what is measured of a run."""
+    from pointsman.observability.metrics import Readings
+
     keeper = assembly.runtime.lifecycle.keeper
 
     def staleness_s() -> float:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pointsman.errors import PointsmanError
 from pointsman.tenancy.sources import below_root
 from pointsman.web import starlette
-from pointsman.web.problems import problem_of
 from pointsman.web.results import Answer
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ class Probes:
             prompted = await self._prompted()
             await _answer(probe() if prompted or path == "/health/live" else "unavailable")(scope, receive, send)
         else:
+            from pointsman.web.problems import problem_of
+
             refusal = starlette.exceptions.HTTPException(405, headers={"Allow": ", ".join(METHODS)})
             await problem_of(refusal, instance=scope["path"])(scope, receive, send)
 

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path as FilePath
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 COMPILED: Final = ".compiled.json"
 SWITCH: Final = "POINTSMAN_SETTINGS_COMPILED"
 MAX_BYTES: Final = 67_108_864
+_METADATA: Final = ".dist-info"
 _LIBRARIES: Final = {
     "pydantic": "pydantic",
     "pydantic_core": "pydantic_core",
@@ -121,7 +121,7 @@ def _versions() -> Iterator[bytes]:
             raise ValueError(f"{module} is not installed")
         site = FilePath(spec.origin).parent.parent
         if site not in listed:
-            listed[site] = [name for name in os.listdir(site) if name.endswith(".dist-info")]  # noqa: PTH208 - 3 ms less
+            listed[site] = [name for name in os.listdir(site) if name.endswith(_METADATA)]  # noqa: PTH208 - 3 ms less
         yield _version(listed[site], distribution).encode()
 
 
@@ -131,8 +131,8 @@ def _version(names: list[str], distribution: str) -> str:
     Raises:
         ValueError: None does, or several do.
     """
-    shape = re.compile(rf"{re.escape(distribution)}-[^-]+\.dist-info", re.IGNORECASE)
-    found = [name for name in names if shape.fullmatch(name)]
+    parts = ((name, name.removesuffix(_METADATA).split("-")) for name in names)
+    found = [name for name, (own, *version) in parts if own.lower() == distribution and len(version) == 1]
     if len(found) != 1:
         raise ValueError(f"the version of {distribution} cannot be told")
     return found[0]

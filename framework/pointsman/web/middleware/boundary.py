@@ -15,11 +15,12 @@ from pointsman.errors import PointsmanError, ProviderUnavailable
 from pointsman.runtime.access import Components
 from pointsman.web import starlette
 from pointsman.web.access import COMPONENTS
-from pointsman.web.problems import Problem, Scrub, problem_of
 from pointsman.web.results import HEADED, Header, with_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pointsman.web.problems import Problem, Scrub
 
 _log = logging.getLogger(__name__)
 _DENIAL = "websocket.http.response"
@@ -86,6 +87,8 @@ async def bounded(
 
 def judged(error: Exception, scope: Scope, scrub: Scrub) -> Problem:
     """Return the problem that answers an error, having logged what is ours to mend."""
+    from pointsman.web.problems import problem_of
+
     suspect(error, scope)
     problem = problem_of(error, instance=scope["path"], scrub=scrub)
     if problem.status >= 500:
