@@ -100,7 +100,7 @@ class HttpEndpoint:
     def __init__(self, handler: Handler, injection: Injection, results: Results, body: JsonBody | None) -> None:
         self.handler = handler
         self.parameters = injection.parameters
-        self.call = handler if is_async(handler) else partial(_in_thread, handler)
+        self.call = handler if is_async(handler) else _in_threads(handler)
         self.results = results
         self.plain = injection.by_position(handler)
         self._injection = injection
@@ -205,7 +205,11 @@ def websocket_endpoint(handler: Handler, path: Collection[str]) -> WebSocketEndp
     return WebSocketEndpoint(handler, Injection(parameters))
 
 
-async def _in_thread(handler: Handler, **arguments: Any) -> Any:
+def _in_threads(handler: Handler) -> Handler:
+    """Return the handler as a coroutine function that calls it in a thread."""
     from anyio import to_thread
 
-    return await to_thread.run_sync(partial(handler, **arguments))
+    async def call(**arguments: Any) -> Any:
+        return await to_thread.run_sync(partial(handler, **arguments))
+
+    return call
