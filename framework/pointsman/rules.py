@@ -188,10 +188,10 @@ def _dataclass(kind: Any, value: Any) -> Any:
         return _doubt()  # its owner reads otherwise
     if value == {}:
         return _made(kind, {})  # most sections of most services, and looking at their types takes longest
-    kinds, required = _fields(kind)
-    if not isinstance(value, dict) or not value.keys() <= kinds.keys() or not required <= value.keys():
+    told, required = _fields(kind)
+    if not isinstance(value, dict) or not value.keys() <= told.keys() or not required <= value.keys():
         return _doubt()
-    return _made(kind, {name: _accept(kinds[name], one) for name, one in value.items()})
+    return _made(kind, {name: _accept(_type_of(kind, name), one) for name, one in value.items()})
 
 
 def _made(kind: Any, given: Mapping[str, Any]) -> Any:
@@ -203,10 +203,18 @@ def _made(kind: Any, given: Mapping[str, Any]) -> Any:
 
 @cache
 def _fields(kind: Any) -> tuple[Mapping[str, Any], frozenset[str]]:
-    """Return the types of a dataclass's fields, and the names of those without a default."""
-    hints = get_type_hints(kind, include_extras=True)
+    """Return the annotations of a dataclass's fields, and the names of those without a default."""
     required = (one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING)
-    return {one.name: hints[one.name] for one in fields(kind)}, frozenset(required)
+    return {one.name: one.type for one in fields(kind)}, frozenset(required)
+
+
+@cache
+def _type_of(kind: Any, name: str) -> Any:
+    """Return the type of one field: to evaluate all of them takes longer than to check what is usually said."""
+    owner = next((base for base in kind.__mro__ if name in vars(base).get("__annotations__", ())), kind)
+    told, _ = _fields(kind)
+    only = type(kind.__name__, (), {"__module__": owner.__module__, "__annotations__": {name: told[name]}})
+    return get_type_hints(only, include_extras=True)[name]
 
 
 def _doubt() -> Any:

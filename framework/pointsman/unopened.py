@@ -2,7 +2,7 @@
 
 uvicorn's loads a command line, PyNaCl's every cipher, and a service would pay for them at each cold start. A package
 that is entered `unopened` is the same to everybody else: whoever asks it for a name that is not there has its
-``__init__`` run then. Never changes what a package holds.
+``__init__`` run then. And `without` is for packages that are asked for and not needed. Never changes what one holds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,23 @@ from threading import RLock
 from types import ModuleType
 
 _OPENING = RLock()
+
+
+@contextmanager
+def without(name: str) -> Generator[None]:
+    """Import, in this block, what does without a package as it does where that is not installed.
+
+    Args:
+        name: The package's full name; where it was imported before, nothing is hidden.
+    """
+    hidden = name not in sys.modules
+    if hidden:
+        sys.modules[name] = None  # type: ignore[assignment] # how Python says that a module cannot be imported
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[name]
 
 
 @contextmanager

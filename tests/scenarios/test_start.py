@@ -30,7 +30,16 @@ async def loaded() -> dict[str, object]:
 """
 HEAVY = {"typer", "rich", "httpx", "requests", "google", "redis", "fastapi", "opentelemetry"}
 HEAVY |= {"click", "multiprocessing", "uvicorn.main", "nacl.public", "nacl.signing"}
-HEAVY |= {"anyio", "email.message", "http.client", "logging.handlers", "multipart", "starlette", "tempfile"}
+HEAVY |= {
+    "anyio",
+    "email.message",
+    "http.client",
+    "logging.handlers",
+    "multipart",
+    "starlette",
+    "tempfile",
+    "typing_extensions",
+}
 SELDOM = HEAVY | {"anyio._backends._asyncio", "filelock", "difflib", "pydantic", "pydantic_settings", "yaml"}
 """What a replica needs that cannot follow its fleet by reading alone."""
 MOST_OF_OURS = 145

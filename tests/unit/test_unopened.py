@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from pointsman.unopened import unopened
+from pointsman.unopened import unopened, without
 
 ALL = """
 from a_shop import costly
@@ -99,6 +99,15 @@ def test_what_was_imported_before_stays_as_it_is() -> None:
 def test_a_package_that_is_not_there_is_missed() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_package"), unopened("no_such_package"):
         pass
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_is_done_without_is_not_installed_in_the_block_alone() -> None:
+    with without("a_shop"), pytest.raises(ModuleNotFoundError, match="a_shop"):
+        importlib.import_module("a_shop.wares")
+    assert importlib.import_module("a_shop.wares").ware == "bread"
+    with without("a_shop"):
+        assert importlib.import_module("a_shop").ware == "bread"
 
 
 def test_uvicorn_pynacl_and_urllib3_are_whole_to_an_application() -> None:

@@ -15,6 +15,11 @@ def main() -> int:
     """Serve what the process's argument and ``$PORT`` name; the exit status."""
     gc.disable()
 
+    from pointsman.unopened import without
+
+    with without("typing_extensions"):  # of which msgspec asks for what Python has since 3.11
+        import msgspec  # noqa: F401 - first of all, since everything else imports it
+
     from pointsman.cli.applications import DEFAULT
     from pointsman.cli.process import run
     from pointsman.errors import PointsmanError

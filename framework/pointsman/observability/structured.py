@@ -6,15 +6,9 @@ together; our console and our tracebacks do not use it. Where somebody has loade
 
 from __future__ import annotations
 
-import sys
+from pointsman.unopened import without
 
-_hidden = "rich" not in sys.modules
-if _hidden:
-    sys.modules["rich"] = None  # type: ignore[assignment] # how Python says that a module cannot be imported
-try:
+with without("rich"):
     import structlog
-finally:
-    if _hidden:
-        del sys.modules["rich"]
 
 __all__ = ["structlog"]

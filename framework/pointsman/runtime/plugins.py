@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib.machinery import PathFinder
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -75,22 +74,24 @@ def any_declared(path: Iterable[str], what: bytes = OURS) -> bool:
     finders = (finder for finder in sys.meta_path if finder is not PathFinder)
     if any(hasattr(finder, "find_distributions") for finder in finders):
         return True
-    return any(_declares(Path(place or "."), what) for place in dict.fromkeys(path))
+    return any(_declares(place or ".", what) for place in dict.fromkeys(path))
 
 
-def _declares(place: Path, what: bytes) -> bool:
-    if not place.is_dir():
-        return place.exists()
-    with os.scandir(place) as entries:
-        packages = [entry.path for entry in entries if entry.name.endswith(_METADATA)]
-    return any(package.endswith(".egg") or what in _words(package) for package in packages)
+def _declares(place: str, what: bytes) -> bool:
+    try:
+        packages = [name for name in os.listdir(place) if name.endswith(_METADATA)]  # noqa: PTH208 - thousands of names
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
+    return any(name.endswith(".egg") or what in _words(f"{place}/{name}") for name in packages)
 
 
 @cache
 def _words(package: str) -> Collection[bytes]:
     """Return which of the words an installed package's file holds; read once, since no version is installed twice."""
     try:
-        with open(os.path.join(package, "entry_points.txt"), "rb") as file:  # noqa: PTH118, PTH123 - hundreds of them
+        with open(f"{package}/entry_points.txt", "rb") as file:  # noqa: PTH123 - hundreds of them
             said = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return ()

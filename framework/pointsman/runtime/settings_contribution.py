@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from pointsman.runtime.settings_models import DomainSettings, PolicySettings, TenantSettings
 
 SECRETS: Final = Component[Any]("adapter", "secrets")
-_FACTORY: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-_AT: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_UNKNOWN: Final = re.compile(r"unknown field `(?P<name>[^`]*)`")
+_FACTORY: Final = r"(?a)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+_AT: Final = r" - at `\$\.?(?P<path>[^`]*)`$"
+_UNKNOWN: Final = r"unknown field `(?P<name>[^`]*)`"
+"""Compiled when they are first asked for: most services declare no candidate in settings."""
 
 Values = Mapping[str, Any]
 
@@ -101,7 +102,7 @@ def _entry(entry: Values, domain: str) -> CandidateEntry:
         read = msgspec.convert({**entry, "domain": domain}, CandidateEntry)
     except msgspec.ValidationError as error:
         raise _told(str(error)) from None
-    if not _FACTORY.fullmatch(read.factory):
+    if not re.fullmatch(_FACTORY, read.factory):
         raise ConfigurationError("factory: expected module:name.", hint="Write acme_rates.bank:BankRates.")
     if read.uri is not None or read.sha256 is not None:
         raise ConfigurationError("expected no artifact: artifacts are disabled.", hint="Take out uri and sha256.")
@@ -110,10 +111,10 @@ def _entry(entry: Values, domain: str) -> CandidateEntry:
 
 def _told(message: str) -> ConfigurationError:
     """Return msgspec's refusal without the values that it may repeat."""
-    at = _AT.search(message)
+    at = re.search(_AT, message)
     what = message[: at.start()] if at else message
     hint = ""
-    if unknown := _UNKNOWN.search(message):
+    if unknown := re.search(_UNKNOWN, message):
         what = f"{unknown['name']}: expected a candidate's field, found an unknown name"
         hint = meant(unknown["name"], CandidateEntry.__struct_fields__)
     elif what.startswith("Invalid"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pointsman.web.injection import HttpEndpoint, WebSocketEndpoint
 
 Texts: TypeAlias = "Callable[[str], re.Match[str] | None]"
-_PARAMETER = re.compile("{([a-zA-Z_][a-zA-Z0-9_]*)(?::([a-zA-Z_][a-zA-Z0-9_]*))?}")
+_PARAMETER = "{([a-zA-Z_][a-zA-Z0-9_]*)(?::([a-zA-Z_][a-zA-Z0-9_]*))?}"
 
 
 class HandlerRoute:
@@ -52,7 +52,7 @@ class HandlerRoute:
     @property
     def texts(self) -> Texts:
         """What finds the texts of the path's parameters in a path, by name."""
-        shape = [re.escape(text) for text in _PARAMETER.split(self.path)[::3]]
+        shape = [re.escape(text) for text in re.split(_PARAMETER, self.path)[::3]]
         for number, (name, convertor) in enumerate(self.convertors.items()):
             shape[number] += f"(?P<{name}>{convertor.regex})"
         return re.compile(f"^{''.join(shape)}$").match
@@ -87,7 +87,9 @@ def convertors_of(path: str) -> dict[str, Convertor[Any]]:
         ValueError: A name comes twice, or there is no such convertor.
     """
     found: dict[str, Convertor[Any]] = {}
-    for name, kind in _PARAMETER.findall(path):
+    if "{" not in path:
+        return found
+    for name, kind in re.findall(_PARAMETER, path):
         if name in found:
             raise ValueError(f"the parameter {name} comes twice")
         known = starlette.convertors.CONVERTOR_TYPES
