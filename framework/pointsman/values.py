@@ -231,8 +231,10 @@ class _Shared:
         return hash(self.__shape__.compared(self))
 
 
-@dataclass(init=False, repr=False, eq=False, frozen=True)
+@dataclass(init=False, repr=False, eq=False, match_args=False, frozen=True)
 class _Usual:
+    """What `dataclasses` keeps about a frozen one; without these words it would look at a signature to write some."""
+
     one: int
 
 
