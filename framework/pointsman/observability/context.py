@@ -47,6 +47,9 @@ class RequestContext(msgspec.Struct, gc=False):
 CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("pointsman_request", default=None)
 """The request under way; whoever sets it resets it when the request has ended."""
 
+UNTRACED: Final = "pointsman.untraced"
+"""In the scope of a request that nobody records and that came without a trace: nobody need look for one again."""
+
 
 def traceparent_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the first ``traceparent`` of a request's headers as it came; empty where there is none."""

@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState
 
-from pointsman.observability.context import Trace, parse_traceparent, traceparent_in
+from pointsman.observability.context import UNTRACED, Trace, parse_traceparent, traceparent_in
 from pointsman.observability.tracing import RECORDED, Attribute, mark_failed
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -64,7 +64,10 @@ def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], 
         found = incoming(scope)
         if is_sampled(found, sample_ratio, draw):
             return recorded(scope, receive, send)
-        return app(scope, receive, send) if found is None else _followed(app, found, scope, receive, send)
+        if found is not None:
+            return _followed(app, found, scope, receive, send)
+        scope[UNTRACED] = True
+        return app(scope, receive, send)
 
     return gate
 

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from pointsman import Candidate, Pointsman
 from pointsman.errors import ProviderUnavailable
-from pointsman.observability.context import CURRENT, RequestContext, current_trace
+from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace
 from pointsman.observability.sampling import incoming, instrumented, is_sampled
 from pointsman.observability.tracing import rename
 from pointsman.testing import serving
@@ -237,6 +237,23 @@ async def test_a_request_that_is_not_sampled_keeps_its_trace_in_log_lines(spans:
 
     await instrumented(answering(look), 1.0)(scope_of(traceparent=UNSAMPLED), receive, send)
     assert seen == [TRACE_ID]
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "ratio", "untraced"),
+    [(None, 0.0, True), (b"nonsense", 0.0, True), (UNSAMPLED, 0.0, False), (SAMPLED, 0.0, False), (None, 1.0, False)],
+)
+async def test_only_a_request_without_any_trace_is_marked_as_such(
+    spans: InMemorySpanExporter, traceparent: bytes | None, ratio: float, untraced: bool
+) -> None:
+    seen: list[bool] = []
+
+    async def look(scope: Message) -> None:
+        seen.append(UNTRACED in scope)
+        assert (current_trace(RequestContext(headers=scope["headers"])) is None) is untraced
+
+    await instrumented(answering(look), ratio)(scope_of(traceparent=traceparent), receive, send)
+    assert seen == [untraced]
 
 
 async def test_a_trace_that_is_not_recorded_is_handed_on_as_it_came(spans: InMemorySpanExporter) -> None:

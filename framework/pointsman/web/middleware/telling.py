@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from pointsman.observability.accessline import Answered
-from pointsman.observability.context import CURRENT, RequestContext, current_trace
+from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace
 from pointsman.tenancy.sources import below_root
 from pointsman.web.probes import PATHS, PREFIX
 
@@ -59,5 +59,5 @@ class Telling:
             raise
         finally:
             request = request or CURRENT.get() or RequestContext(headers=scope["headers"])
-            trace = current_trace(request)
+            trace = None if UNTRACED in scope else current_trace(request)
             self._tell(Answered(scope["method"], path, status, perf_counter() - started, request, trace))

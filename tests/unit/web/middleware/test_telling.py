@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from pointsman import Pointsman
 from pointsman.observability.accessline import Answered
+from pointsman.observability.context import UNTRACED
 from pointsman.testing import serving
 from pointsman.web.middleware.telling import Telling
 
@@ -55,6 +56,11 @@ async def test_an_answer_is_told_with_its_status_and_the_trace_of_its_header() -
     assert (told.method, told.path, told.status, told.taken_s >= 0) == ("GET", "/a", 202, True)
     assert told.trace is not None
     assert told.trace.trace_id == TRACE_ID
+
+
+async def test_no_trace_is_looked_for_where_there_is_known_to_be_none() -> None:
+    (told,) = await told_of(answer, **{UNTRACED: True})
+    assert told.trace is None
 
 
 @pytest.mark.parametrize(
