@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from pointsman.unopened import unopened, without
+from tests.programs import python
 
 ALL = """
 from a_shop import costly
@@ -121,6 +121,5 @@ def test_uvicorn_pynacl_and_urllib3_are_whole_to_an_application() -> None:
         "assert Server is pointsman.cli.process.Server and uvicorn.run is run and uvicorn.__version__\n"
         "assert nacl.bindings.crypto_pwhash_ALG_DEFAULT and nacl.signing.SigningKey.generate().sign(b'a')\n"
     )
-    command = [sys.executable, "-c", asked]
-    done = subprocess.run(command, env={"PYTHONPATH": "framework"}, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = python(asked)
+    assert done.stderr == ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -21,16 +19,9 @@ from pointsman.observability.tracing import (
     span,
     start_exporting,
 )
+from tests.programs import python
 
 Message = MutableMapping[str, Any]
-
-
-def python(code: str, **environ: str) -> str:
-    """Run code in a process of its own, and return what it printed."""
-    path = {"PYTHONPATH": "framework", **environ}
-    done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_a_span_records_name_attributes_and_what_its_block_adds(spans: InMemorySpanExporter) -> None:
@@ -79,7 +70,7 @@ with tracing.span("lifecycle.swap", component="adapter/cache") as opened:
 tracing.rename("x")
 print([name for name in ("opentelemetry", "structlog", "pydantic", "anyio") if name in sys.modules])
 """
-    assert python(code) == "False None\n[]"
+    assert python(code).stdout.strip() == "False None\n[]"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +105,7 @@ try:
 except ImportError as error:
     print(type(error).__name__, error.extra, error.hint)
 """
-    assert python(code) == "MissingExtraError otlp pip install 'pointsman[otlp]'"
+    assert python(code).stdout.strip() == "MissingExtraError otlp pip install 'pointsman[otlp]'"
     assert issubclass(MissingExtraError, ImportError)
 
 

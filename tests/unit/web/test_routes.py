@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,6 +9,7 @@ from starlette.routing import compile_path
 
 from pointsman.web.injection import http_endpoint
 from pointsman.web.routes import HandlerRoute, convertors_of
+from tests.programs import python
 
 TEXTS = st.sampled_from(["/", "a", "notes", ".", "+", "é", "{", "}", "$", "\n", "7", "-1.5", "{a b}", "{a:}"])
 PARAMETERS = st.sampled_from(["{a}", "{b:str}", "{c:int}", "{d:float}", "{e:path}", "{f:uuid}"])
@@ -67,6 +65,5 @@ def test_starlette_is_loaded_module_by_module_when_it_is_asked_for() -> None:
         "except AttributeError as error:\n"
         "    print(error)\n"
     )
-    command = [sys.executable, "-c", asked]
-    done = subprocess.run(command, env={"PYTHONPATH": "framework"}, capture_output=True, text=True, timeout=60)
+    done = python(asked)
     assert (done.stdout, done.stderr) == ("module 'pointsman.web.starlette' has no attribute 'nothing'\n", "")
