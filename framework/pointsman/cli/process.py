@@ -16,7 +16,7 @@ from pointsman.errors import ConfigurationError
 from pointsman.runtime.plugins import PYDANTICS, any_declared
 from pointsman.unopened import unopened
 
-with unopened("uvicorn") as uvicorn, unopened("logging.config"):
+with unopened("uvicorn") as uvicorn, unopened("logging.config"):  # which is told to configure nothing
     from uvicorn.config import Config
     from uvicorn.server import Server
 

@@ -184,12 +184,17 @@ def _kind(annotation: Any) -> tuple[str, Any, bool]:
         return "component", use, optional
     if annotation is Tenant:
         return "tenant", None, optional
-    place = getattr(annotation, "__module__", ""), getattr(annotation, "__qualname__", "")
+    place = place_of(annotation)
     if place in CONNECTIONS:
         return CONNECTIONS[place], None, optional
     if hasattr(annotation, "model_validate"):
         return "settings", annotation, optional
     return "other", annotation, optional
+
+
+def place_of(annotation: Any) -> tuple[str, str]:
+    """Return module and name of a class, by which it is known without being loaded."""
+    return getattr(annotation, "__module__", ""), getattr(annotation, "__qualname__", "")
 
 
 def unwrapped(annotation: Any) -> tuple[Any, Use | None, bool]:

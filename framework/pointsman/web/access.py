@@ -14,6 +14,7 @@ from pointsman.web import starlette
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.types import Receive, Scope, Send
 
     from pointsman.runtime.access import Components
 
@@ -41,6 +42,12 @@ def components(connection: HTTPConnection | Mapping[str, Any], /) -> Components:
     if isinstance(found, Exception):
         raise found
     return found
+
+
+def connection_of(scope: Scope, receive: Receive, send: Send) -> HTTPConnection:
+    """Return a request, or a websocket, as the scope is one."""
+    made = starlette.requests.Request if scope["type"] == "http" else starlette.websockets.WebSocket
+    return made(scope, receive, send)
 
 
 @overload

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Scope
 
+    from pointsman.adapters.identity.protocol import Identity
     from pointsman.control.fleet import Fleet
     from pointsman.runtime.runtime import Runtime
     from pointsman.tenancy.policy import Claims, Contradiction
-    from pointsman.web.inner import Inner
 
 
 class Operators(msgspec.Struct, frozen=True):
@@ -134,7 +134,11 @@ class Assembly:
         scope["state"] = {**self.state, **scope.get("state", {})}
 
     def _stacked(self, routes: Sequence[HandlerRoute | BaseRoute], plan: Plan, tenancy: Tenancy) -> ASGIApp:
-        behind = None if plan.inner is None else self._behind(plan.inner)
+        behind = None
+        if plan.inner is not None:
+            from pointsman.web.inner import Inner
+
+            behind = Inner(plan.inner, scrub=self._scrub)
         router = Dispatch(routes, behind)
         app: ASGIApp = Boundary(Gate(router), scrub=self._scrub)
         for middleware, args, kwargs in reversed(plan.middleware):
@@ -167,22 +171,20 @@ class Assembly:
             scrub=self._scrub,
         )
 
-    def _behind(self, inner: ASGIApp) -> Inner:
-        from pointsman.web.inner import Inner
-
-        return Inner(inner, scrub=self._scrub)
-
     def _tenancy(self, environment: Mapping[str, str]) -> Tenancy:
         settings = self.runtime.settings.section(TenancySettings)
         check(settings, environment)
+        verify = None
         if settings.identity:
             from pointsman.adapters.identity.protocol import IDENTITY
 
-            self.runtime.require([(Use(IDENTITY, provider=settings.identity), "tenancy.identity")])
+            identity = Use(IDENTITY, provider=settings.identity)
+            self.runtime.require([(identity, "tenancy.identity")])
+            verify = _verifier(self.runtime, identity)
         return Tenancy(
             settings,
             tenants=Declared(self.runtime),
-            verify=_verifier(self.runtime, settings.identity) if settings.identity else None,
+            verify=verify,
             connection=lambda scope: starlette.requests.HTTPConnection(scope),
             audit=self._audit,
         )
@@ -220,13 +222,12 @@ class Declared:
         return self._runtime.points.snapshot.catalog
 
 
-def _verifier(runtime: Runtime, provider: str) -> Callable[[str], Awaitable[Claims]]:
+def _verifier(runtime: Runtime, use: Use) -> Callable[[str], Awaitable[Claims]]:
     """Return the verification of tokens by a provider of ``adapter/identity``, which the image alone may bring."""
-    from pointsman.adapters.identity.protocol import IDENTITY
 
     async def verify(token: str) -> Mapping[str, Any]:
         async with runtime.components() as its:
-            identity = await its.get(IDENTITY, provider=provider)
+            identity: Identity = await its.obtain(use)
             return await identity.verify_token(token)
 
     return verify

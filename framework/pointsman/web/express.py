@@ -17,7 +17,7 @@ from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.observability.tracing import rename
 from pointsman.runtime.access import Components
 from pointsman.web import starlette
-from pointsman.web.access import COMPONENTS
+from pointsman.web.access import COMPONENTS, connection_of
 from pointsman.web.injection import HttpEndpoint
 from pointsman.web.middleware.boundary import bounded, raising
 from pointsman.web.results import CATALOG_HEADER, Answer
@@ -179,7 +179,7 @@ class Express:
     ) -> Components:
         """Pin what the request may use, and put it into its scope."""
         # by position: a class that is called with names takes twice as long
-        made = _request, scope, receive, send
+        made = connection_of, scope, receive, send
         its = Components(self._runtime, snapshot, epoch, asker.tenant, None, asker.vouched, made)
         scope[COMPONENTS] = its
         return its
@@ -227,12 +227,5 @@ def timetable_of(router: Dispatch, is_taken: Callable[[str], bool]) -> Timetable
 
 
 def _converting(route: HandlerRoute) -> tuple[tuple[str, Callable[[str], object]], ...]:
-    return tuple((name, one.convert) for name, one in route.convertors.items() if not _stays_text(one))
-
-
-def _stays_text(convertor: object) -> bool:
-    return type(convertor) in {starlette.convertors.StringConvertor, starlette.convertors.PathConvertor}
-
-
-def _request(scope: Scope, receive: Receive, send: Send) -> object:
-    return starlette.requests.Request(scope, receive, send)
+    plain = (starlette.convertors.StringConvertor, starlette.convertors.PathConvertor)
+    return tuple((name, one.convert) for name, one in route.convertors.items() if type(one) not in plain)

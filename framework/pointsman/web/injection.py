@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pointsman.errors import ConfigurationError, InputError
 from pointsman.runtime.access import Asked
 from pointsman.web import starlette
-from pointsman.web.access import components
+from pointsman.web.access import components, connection_of
 from pointsman.web.parameters import Kind, Parameters, is_async, read_parameters
 from pointsman.web.results import Results
 from pointsman.web.values import REQUIRED
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[..., Any]
 Arguments: TypeAlias = dict[str, Any]
 _CONNECTIONS: Mapping[Kind, Callable[[Scope, Receive, Send], Any]] = {
-    "request": lambda scope, receive, send: starlette.requests.Request(scope, receive, send),
-    "websocket": lambda scope, receive, send: starlette.websockets.WebSocket(scope, receive, send),
+    "request": connection_of,
+    "websocket": connection_of,
     "connection": lambda scope, receive, send: starlette.requests.HTTPConnection(scope),
     "components": lambda scope, receive, send: components(scope),
 }

@@ -15,14 +15,14 @@ import msgspec
 
 from pointsman.declarations import Tenant, Use
 from pointsman.errors import ConfigurationError
-from pointsman.lifecycle.factories import Need, unwrapped
+from pointsman.lifecycle.factories import Need, place_of, unwrapped
 from pointsman.runtime.access import Components
 from pointsman.web.values import REQUIRED, Value, value_of
 
 Kind: TypeAlias = Literal["request", "websocket", "connection", "components"]
 Protocol: TypeAlias = Literal["http", "websocket"]
 
-_KINDS: Mapping[tuple[object, object], Kind] = {
+_KINDS: Mapping[tuple[str, str], Kind] = {
     ("starlette.requests", "Request"): "request",
     ("starlette.websockets", "WebSocket"): "websocket",
     ("starlette.requests", "HTTPConnection"): "connection",
@@ -160,7 +160,7 @@ def _wanted(parameter: inspect.Parameter, hints: dict[str, Any], path: Collectio
         return WantedBody(
             name, core, optional or parameter.default is not parameter.empty, _default(parameter, None, where)
         )
-    if kind := _KINDS.get(_named_as(get_origin(core) or core)):
+    if kind := _KINDS.get(place_of(get_origin(core) or core)):
         return WantedConnection(name, kind)
     absent = None if optional and name not in path else REQUIRED
     default = _default(parameter, absent, where)
@@ -171,10 +171,6 @@ def _wanted(parameter: inspect.Parameter, hints: dict[str, Any], path: Collectio
     if value is None:
         raise _no_value(parameter, hints, where)
     return value
-
-
-def _named_as(annotation: object) -> tuple[object, object]:
-    return getattr(annotation, "__module__", None), getattr(annotation, "__qualname__", None)
 
 
 def _default(parameter: inspect.Parameter, absent: object, where: str) -> object:

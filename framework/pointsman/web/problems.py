@@ -7,6 +7,7 @@ Source: RFC 9457.
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -30,7 +31,6 @@ TYPE_PREFIX = "urn:pointsman:problem:"
 Scrub: TypeAlias = Callable[[str], str]
 """Takes the values of resolved secrets out of a text."""
 
-_PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
 _RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -166,7 +166,7 @@ def _headers(error: errors.PointsmanError, status: int) -> list[tuple[str, str]]
 
 
 def _of_starlette(error: HTTPException, scrub: Scrub) -> Problem:
-    title = _PHRASES.get(error.status_code) or f"Status {error.status_code}"
+    title = http.client.responses.get(error.status_code) or f"Status {error.status_code}"
     detail = scrub(str(error.detail))
     kept = {name: value for name, value in (error.headers or {}).items() if not name.lower().startswith("content-")}
     return Problem(

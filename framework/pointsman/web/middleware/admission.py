@@ -16,7 +16,7 @@ from pointsman.errors import PointsmanError
 from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.tenancy.sources import taken_in
 from pointsman.web import starlette
-from pointsman.web.access import COMPONENTS, components
+from pointsman.web.access import COMPONENTS, components, connection_of
 from pointsman.web.results import CATALOG_HEADER, HEADED, with_headers
 
 if TYPE_CHECKING:
@@ -106,14 +106,8 @@ class Admission:
             CURRENT.reset(token)
 
     def _pin(self, asker: Asker, scope: Scope, receive: Receive, send: Send) -> Pinned:
-        connection = partial(_connection, scope, receive, send)
+        connection = partial(connection_of, scope, receive, send)
         return self._runtime.components(tenant=asker.tenant, vouched=asker.vouched, connection=connection)
-
-
-def _connection(scope: Scope, receive: Receive, send: Send) -> object:
-    if scope["type"] == "http":
-        return starlette.requests.Request(scope, receive, send)
-    return starlette.websockets.WebSocket(scope, receive, send)
 
 
 def labelling(send: Send, label: str, resolutions: Callable[[], bytes] | None = None) -> Send:
