@@ -29,7 +29,7 @@ from pointsman.runtime.runtime import Runtime
 from pointsman.runtime.settings import Settings
 
 EPOCH = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-HERE = Environment("3.12.1", frozenset({"linux"}), {}.get)
+HERE = Environment("3.12.1", lambda: frozenset({"linux"}), {}.get)
 CACHE = Component[Any]("adapter", "cache")
 Step = Callable[["Product"], Awaitable[None]]
 

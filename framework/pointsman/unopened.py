@@ -1,8 +1,8 @@
-"""Modules of a package without its own ``__init__``, where that loads all that the package has.
+"""Modules that a start asks for and uses later, or never: they are there at once, and run when one of their names is.
 
-uvicorn's loads a command line, PyNaCl's every cipher, and a service would pay for them at each cold start. A package
-that is entered `unopened` is the same to everybody else: whoever asks it for a name that is not there has its
-``__init__`` run then. And `without` is for packages that are asked for and not needed. Never changes what one holds.
+uvicorn's ``__init__`` loads a command line, PyNaCl's every cipher, and a service would pay for them at each cold start.
+What is entered `unopened` is the same to everybody else: whoever asks it for a name that is not there has it run then.
+And `without` is for packages that are asked for and not needed. Never changes what one holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, module_from_spec
 from threading import RLock
 from types import ModuleType
@@ -37,33 +37,42 @@ def without(name: str) -> Generator[None]:
 
 @contextmanager
 def unopened(name: str) -> Generator[ModuleType]:
-    """Import modules of a package in this block; its ``__init__`` is not run for them.
+    """Import in this block what asks for a module, or for modules of a package; it is not run for them.
 
     Args:
-        name: The package's full name; where it was imported before, it stays as it is.
+        name: The module's full name; where it was imported before, it stays as it is.
 
     Raises:
-        ModuleNotFoundError: There is no such package.
+        ModuleNotFoundError: There is no such module.
     """
     if name not in sys.modules:
-        spec = find_spec(name)
-        if spec is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        _enter(name, spec)
+        _enter(name, _found(name))
     yield sys.modules[name]
 
 
+def _found(name: str) -> ModuleSpec:
+    """Return where a module lies; no package is imported for that."""
+    parent, _, _ = name.rpartition(".")
+    if not parent or parent in sys.modules:
+        spec = find_spec(name)
+    else:
+        spec = PathFinder.find_spec(name, _found(parent).submodule_search_locations)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return spec
+
+
 def _enter(name: str, spec: ModuleSpec) -> None:
-    package = module_from_spec(spec)
-    package.__class__ = _Unopened
-    sys.modules[name] = package
+    module = module_from_spec(spec)
+    module.__class__ = _Unopened
+    sys.modules[name] = module
     parent, _, own = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], own, package)
+    if parent in sys.modules:
+        setattr(sys.modules[parent], own, module)
 
 
 class _Unopened(ModuleType):
-    """A package whose ``__init__`` was not run yet."""
+    """A module that was not run yet."""
 
     def __getattr__(self, name: str) -> object:
         with _OPENING:  # whoever comes while another thread opens it waits
@@ -73,16 +82,16 @@ class _Unopened(ModuleType):
 
 
 _under_way: set[str] = set()
-"""Packages that are being opened: what they import may ask them for names, as in any import."""
+"""Modules that are being opened: what they import may ask them for names, as in any import."""
 
 
-def _open(package: ModuleType) -> None:
-    spec = package.__spec__
+def _open(module: ModuleType) -> None:
+    spec = module.__spec__
     if spec is None or spec.loader is None:
-        raise ImportError(f"{package.__name__}: expected a package with a loader, found none.", name=package.__name__)
-    _under_way.add(package.__name__)
+        raise ImportError(f"{module.__name__}: expected a module with a loader, found none.", name=module.__name__)
+    _under_way.add(module.__name__)
     try:
-        spec.loader.exec_module(package)
-        package.__class__ = ModuleType
+        spec.loader.exec_module(module)
+        module.__class__ = ModuleType
     finally:
-        _under_way.discard(package.__name__)
+        _under_way.discard(module.__name__)

@@ -31,7 +31,7 @@ from pointsman.resolution.resolver import Resolver, explain_in, resolve_in
 from pointsman.resolution.selection import BUCKETS, Choices, Selection, Split, bucket_of, draw
 
 CACHE, QUEUE = Component[Any]("adapter", "cache"), Component[Any]("adapter", "queue")
-HERE = Environment("3.12.1", frozenset({"linux"}), {}.get)
+HERE = Environment("3.12.1", lambda: frozenset({"linux"}), {}.get)
 TENANTS = (None, "acme", "globex", "stranger")
 PROVIDERS = ("a", "b", "c")
 

@@ -96,9 +96,33 @@ def test_what_was_imported_before_stays_as_it_is() -> None:
     assert before.opened == 1
 
 
-def test_a_package_that_is_not_there_is_missed() -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_package"), unopened("no_such_package"):
+@pytest.mark.parametrize(
+    "name", ["no_such_package", "no_such_package.module", "a_shop.nothing", "a_shop.wares.nothing"]
+)
+@pytest.mark.usefixtures("shop")
+def test_what_is_not_there_is_missed(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match="No module named"), unopened(name):
         pass
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_module_that_its_package_imports_is_run_when_it_is_asked() -> None:
+    with unopened("a_shop.wares") as wares:
+        assert "a_shop" not in sys.modules
+    assert vars(wares).get("ware") is None
+    package = importlib.import_module("a_shop")
+    assert package.ware == "bread"  # a name that the package took of it: that had it run
+    assert vars(wares)["ware"] == "bread"
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_module_whose_names_nobody_takes_is_not_run_with_its_package(shop: Path) -> None:
+    (shop / "__init__.py").write_text("from . import wares\n")
+    with unopened("a_shop.wares") as wares:
+        package = importlib.import_module("a_shop")
+    assert package.wares is wares
+    assert "ware" not in vars(wares)
+    assert package.wares.ware == "bread"
 
 
 @pytest.mark.usefixtures("shop")
@@ -123,3 +147,22 @@ def test_uvicorn_pynacl_and_urllib3_are_whole_to_an_application() -> None:
     )
     done = python(asked)
     assert done.stderr == ""
+
+
+def test_what_a_start_does_not_run_of_msgspec_and_python_is_whole_to_an_application() -> None:
+    asked = (
+        "import sys, types\n"
+        "from pointsman.unopened import _Unopened\n"
+        "import pointsman.cli.run\n"
+        "sys.argv = ['run', 'no_such_module:app']\n"
+        "assert pointsman.cli.run.main() == 1\n"
+        "late = [sys.modules[name] for name in ('msgspec.inspect', 'textwrap')]\n"
+        "assert {type(one) for one in late} == {_Unopened}\n"
+        "import msgspec, platform, textwrap\n"
+        "assert msgspec.json.schema(int) == {'type': 'integer'}\n"
+        "assert isinstance(msgspec.inspect.type_info(int), msgspec.inspect.IntType)\n"
+        "assert textwrap.dedent('  a') == 'a' and platform.python_version().startswith('3.')\n"
+        "assert {type(one) for one in late} == {types.ModuleType}\n"
+    )
+    done = python(asked)
+    assert "no_such_module" in done.stderr

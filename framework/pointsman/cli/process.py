@@ -16,7 +16,7 @@ from pointsman.errors import ConfigurationError
 from pointsman.runtime.plugins import PYDANTICS, any_declared
 from pointsman.unopened import unopened
 
-with unopened("uvicorn") as uvicorn, unopened("logging.config"):  # which is told to configure nothing
+with unopened("uvicorn") as uvicorn, unopened("logging.config"), unopened("platform"):  # neither is asked for anything
     from uvicorn.config import Config
     from uvicorn.server import Server
 

@@ -15,9 +15,10 @@ def main() -> int:
     """Serve what the process's argument and ``$PORT`` name; the exit status."""
     gc.disable()
 
-    from pointsman.unopened import without
+    from pointsman.unopened import unopened, without
 
-    with without("typing_extensions"):  # of which msgspec asks for what Python has since 3.11
+    with without("typing_extensions"), unopened("msgspec.inspect"), unopened("textwrap"):
+        # Of the first it asks for what Python has since 3.11, of the others when it makes a JSON Schema.
         import msgspec  # noqa: F401 - first of all, since everything else imports it
 
     from pointsman.cli.applications import DEFAULT

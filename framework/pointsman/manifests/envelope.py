@@ -17,6 +17,7 @@ from pointsman.errors import BadSignature, Malformed, TooLarge, Unsigned
 from pointsman.manifests import schema
 from pointsman.manifests.canonical import decode, encode, peek
 from pointsman.manifests.pieces import joined
+from pointsman.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ _PIECE = 96 * 1024
 """Bytes of plain base64 that are decoded in one call; a multiple of four."""
 _AT_ONCE = 8 * 1024 * 1024
 """Bytes of base64 that are decoded in one call, which holds the interpreter; a multiple of four."""
-_URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
+_URL_SAFE = late_pattern(r"[A-Za-z0-9_-]*={0,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
 

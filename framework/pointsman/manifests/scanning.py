@@ -9,14 +9,15 @@ import re
 from typing import Final
 
 from pointsman.errors import Malformed
+from pointsman.patterns import late_pattern
 
 MAX_DEPTH: Final = 64
 """Levels of arrays and objects; a head with its deepest order has nine."""
 
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # linear: it cannot fail once it has begun
+_STRINGS = late_pattern(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # linear: it cannot fail once it has begun
 _NOT_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _AS_ARRAYS = bytes.maketrans(b"{}", b"[]")
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_LONG_NUMBER = late_pattern(rb"[0-9]{16}")
 _LONG = b"0" * 16
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.ASCII)
+from pointsman.patterns import late_pattern
+
+_TRACEPARENT: Final = late_pattern(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.ASCII)
 _SAMPLED: Final = 0x01
 
 

@@ -6,7 +6,6 @@ can never win.
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Callable, Collection
 from functools import cache
@@ -33,15 +32,22 @@ class Environment:
     """
 
     python: str
-    platforms: frozenset[str]
+    platforms: Callable[[], frozenset[str]]
     version_of: Callable[[str], str | None]
 
 
 def this_environment() -> Environment:
     """Return what this process runs on."""
-    names = {sys.platform, platform.system(), platform.machine()}
-    python = platform.python_version().rstrip("+")  # a build between two releases says 3.13.0+
-    return Environment(python, frozenset(name.lower() for name in names if name), cache(installed_version))
+    python = sys.version.split(maxsplit=1)[0].rstrip("+")  # a build between two releases says 3.13.0+
+    return Environment(python, cache(platform_names), cache(installed_version))
+
+
+def platform_names() -> frozenset[str]:
+    """Return what this machine is called, in lower case."""
+    import platform
+
+    names = sys.platform, platform.system(), platform.machine()
+    return frozenset(name.lower() for name in names if name)
 
 
 def installed_version(distribution: str) -> str | None:
@@ -66,8 +72,8 @@ def barrier_here(candidate: Candidate, environment: Environment) -> str | None:
     if constraints.python and not _satisfies(environment.python, constraints.python, candidate):
         return f"python {constraints.python} wanted, {environment.python} found"
     wanted = [name.lower() for name in constraints.platforms]
-    if wanted and environment.platforms.isdisjoint(wanted):
-        return f"platform {' or '.join(wanted)} wanted, {', '.join(sorted(environment.platforms))} found"
+    if wanted and environment.platforms().isdisjoint(wanted):
+        return f"platform {' or '.join(wanted)} wanted, {', '.join(sorted(environment.platforms()))} found"
     for requirement in constraints.packages:
         if reason := _missing(requirement, environment, candidate):
             return reason

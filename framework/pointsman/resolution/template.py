@@ -13,19 +13,20 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar, cast
 
 from pointsman.errors import ConfigurationError
+from pointsman.patterns import late_pattern
 from pointsman.values import frozen
 
 V = TypeVar("V")
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions that lead from a value to a part of it."""
 
-_BLANK = re.compile(
+_BLANK = late_pattern(
     r"\$\{(?:env:(?P<env>[A-Za-z_][A-Za-z0-9_]{0,127})"
     r"|secret:(?P<secret>[A-Za-z0-9_.][A-Za-z0-9_./@-]{0,254})"
     r"|(?P<tenant>tenant)|(?P<dollar>\$))\}",
     re.ASCII,
 )
-_KIND = re.compile(r"\$\{([a-z]{1,12})", re.ASCII)
+_KIND = late_pattern(r"\$\{([a-z]{1,12})", re.ASCII)
 _FORMS = "Write ${env:NAME}, ${secret:NAME} or ${tenant}; ${$}{ writes a literal ${."
 
 

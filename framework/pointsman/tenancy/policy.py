@@ -15,6 +15,7 @@ import msgspec
 
 from pointsman.declarations import UNDECLARED
 from pointsman.errors import ConfigurationError, IdentityError, TenantError
+from pointsman.patterns import late_pattern
 from pointsman.tenancy.sources import (
     Function,
     bearer_token,
@@ -35,7 +36,7 @@ Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
 
 MAX_LENGTH = 128
 _BUILT_IN = ("header", "host", "path", "claim")
-_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z]\w*", re.ASCII)
+_REFERENCE = late_pattern(r"[A-Za-z_][\w.]*:[A-Za-z]\w*", re.ASCII)
 
 
 class Tenants(Protocol):

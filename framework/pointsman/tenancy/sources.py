@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, TypeAlias
 
 from pointsman.errors import ConfigurationError, IdentityError, TenantError
+from pointsman.patterns import late_pattern
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 """As ASGI gives them: names in lower case."""
 Function: TypeAlias = Callable[[Any], str | Awaitable[str | None] | None]
 """From the connection (``starlette.requests.HTTPConnection``) to a tenant id, or None."""
 
-_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
-_ADDRESS = re.compile(r"[0-9.]+|\[.*", re.ASCII)
+_HOST = late_pattern(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+_ADDRESS = late_pattern(r"[0-9.]+|\[.*", re.ASCII)
 
 
 def from_header(headers: Headers, name: bytes) -> str | None:

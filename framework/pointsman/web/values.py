@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 
 from pointsman.lifecycle.factories import unwrapped
+from pointsman.patterns import late_pattern
 
 Errors: TypeAlias = tuple[dict[str, str], ...]
 Place: TypeAlias = Literal["path", "query"]
@@ -28,8 +29,8 @@ Check: TypeAlias = Callable[[Any], tuple[object, Errors]]
 REQUIRED: object = object()
 """The default of a parameter that has none."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INTEGER = late_pattern(r"[+-]?[0-9]{1,40}", re.ASCII)
+_NUMBER = late_pattern(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
     **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),

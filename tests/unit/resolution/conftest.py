@@ -16,7 +16,7 @@ from pointsman.resolution.precedence import register_as
 
 @pytest.fixture(scope="session")
 def environment() -> Environment:
-    return Environment("3.12.1", frozenset({"linux", "x86_64"}), {"redis": "5.1.0", "odd": "not a version"}.get)
+    return Environment("3.12.1", lambda: frozenset({"linux", "x86_64"}), {"redis": "5.1.0", "odd": "not a version"}.get)
 
 
 @pytest.fixture(scope="session")

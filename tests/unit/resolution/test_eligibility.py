@@ -52,7 +52,7 @@ def test_a_machine_bars_what_its_constraints_do_not_allow(
 
 
 def test_a_pre_release_of_python_counts_as_its_version(candidate: Make) -> None:
-    early = Environment("3.14.0rc1", frozenset(), {}.get)
+    early = Environment("3.14.0rc1", lambda: frozenset(), {}.get)
     assert barrier_here(candidate("redis", constraints=Constraints(python=">=3.12")), early) is None
 
 
@@ -107,7 +107,7 @@ def test_every_capability_that_is_asked_for_must_be_there(candidate: Make) -> No
 def test_this_environment_is_what_runs_the_test() -> None:
     here = this_environment()
     assert here.python.startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
-    assert sys.platform in here.platforms
+    assert sys.platform in here.platforms()
     assert here.version_of("packaging") == metadata.version("packaging")
     assert here.version_of("no-such-distribution") is None
 

@@ -244,7 +244,7 @@ def test_a_registration_during_the_making_of_a_catalog_is_in_the_next_answer(can
         return "1.0"
 
     threads: list[threading.Thread] = []
-    resolver = Resolver(environment=Environment("3.12", frozenset(), version_of), stack_order="")
+    resolver = Resolver(environment=Environment("3.12", lambda: frozenset(), version_of), stack_order="")
     resolver.register(candidate("redis", constraints=Constraints(packages=["redis"])))
     late.append(lambda: resolver.register(candidate("memory")))
     assert resolver.resolve(*CACHE).provider == "redis"
