@@ -7,13 +7,15 @@ Loaded only where spans are exported. Never records a query, nor the message of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import os
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from random import random
 from typing import Any, Final, TypeAlias
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState
 
 from pointsman.observability.context import UNTRACED, Trace, parse_traceparent, traceparent_in
@@ -29,12 +31,9 @@ PROBES: Final = "/health/"
 WHOLE: Final = "pointsman.scope"
 """Under this name the scope that the application sees is carried past the middleware."""
 FAILURE: Final = "pointsman.failure"
-
-
-def incoming(scope: Message) -> Trace | None:
-    """Return what a request's ``traceparent`` says, or ``None`` where there is no valid one."""
-    header = traceparent_in(scope["headers"])
-    return parse_traceparent(header) if header else None
+CONVENTIONS: Final = "OTEL_SEMCONV_STABILITY_OPT_IN", "http"
+"""Which names attributes have. Source: OpenTelemetry, semantic conventions of HTTP, stable since 1.23.0; the
+instrumentation alone would go on with those before."""
 
 
 def is_sampled(trace: Trace | None, sample_ratio: float, draw: Callable[[], float]) -> bool:
@@ -61,7 +60,8 @@ def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], 
     def gate(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         if PROBES in scope["path"]:
             return app(scope, receive, send)
-        found = incoming(scope)
+        header = traceparent_in(scope["headers"])
+        found = parse_traceparent(header) if header else None
         if is_sampled(found, sample_ratio, draw):
             return recorded(scope, receive, send)
         if found is not None:
@@ -86,12 +86,15 @@ def _traced(app: ASGIApp) -> ASGIApp:
             scope[FAILURE] = error
             mark_failed(trace.get_current_span(), error)
 
-    traced: ASGIApp = OpenTelemetryMiddleware(
+    os.environ.setdefault(*CONVENTIONS)
+    traced = OpenTelemetryMiddleware(
         told_apart, default_span_details=_method, exclude_spans=["receive", "send"], meter_provider=NoOpMeterProvider()
     )
+    read = _read_by(traced)
 
     async def recorded(scope: Message, receive: Receive, send: Send) -> None:
-        shown = {**scope, "query_string": b"", WHOLE: scope}
+        headers = [pair for pair in scope["headers"] if read is None or pair[0] in read]
+        shown = {**scope, "headers": headers, "query_string": b"", WHOLE: scope}
         token = RECORDED.set(True)
         try:
             await traced(shown, receive, send)
@@ -101,6 +104,13 @@ def _traced(app: ASGIApp) -> ASGIApp:
             raise error
 
     return recorded
+
+
+def _read_by(traced: OpenTelemetryMiddleware) -> Collection[bytes] | None:
+    """Return the headers that the middleware looks for, through all that there are each time; None: any."""
+    if traced.http_capture_headers_server_request:
+        return None
+    return {b"host", b"user-agent", b"content-length", *(name.lower().encode() for name in get_global_textmap().fields)}
 
 
 def _method(scope: Message) -> tuple[str, dict[str, Attribute]]:

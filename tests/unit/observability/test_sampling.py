@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.asgi import asgi_getter
 from opentelemetry.propagate import inject
+from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from pointsman import Candidate, Pointsman
 from pointsman.errors import ProviderUnavailable
-from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace
-from pointsman.observability.sampling import incoming, instrumented, is_sampled
+from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace, parse_traceparent
+from pointsman.observability.sampling import instrumented, is_sampled
 from pointsman.observability.tracing import rename
 from pointsman.testing import serving
+from tests.programs import python
 
 Message = MutableMapping[str, Any]
 Block = Callable[[Message], Awaitable[None]]
@@ -109,9 +114,9 @@ async def test_a_span_tells_what_was_asked_by_whom_and_how_it_was_answered_and_n
     (recorded,) = spans.get_finished_spans()
     assert recorded.name == "GET /notes/{note_id}"
     told = dict(recorded.attributes or {})
-    assert (told["http.method"], told["http.route"]) == ("GET", "/notes/{note_id}")
-    assert (told["http.target"], told["http.status_code"]) == ("/notes/7", 200)
-    assert (told["net.peer.ip"], told["http.user_agent"]) == ("192.0.2.1", "curl/8")
+    assert (told["http.request.method"], told["http.route"]) == ("GET", "/notes/{note_id}")
+    assert (told["url.path"], told["http.response.status_code"]) == ("/notes/7", 200)
+    assert (told["client.address"], told["user_agent.original"]) == ("192.0.2.1", "curl/8")
     assert "hunter2" not in recorded.to_json()
     assert recorded.status.status_code is StatusCode.UNSET
 
@@ -162,12 +167,89 @@ async def test_baggage_of_a_recorded_request_is_handed_on(spans: InMemorySpanExp
     assert sent["traceparent"].split("-")[1] == TRACE_ID
 
 
+async def test_headers_that_nobody_looks_for_are_not_gone_through(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware decodes every header that it is shown, some nine times."""
+    looked_at: list[set[str]] = []
+    get = asgi_getter.get
+    monkeypatch.setattr(
+        asgi_getter, "get", lambda of, key: (looked_at.append({*asgi_getter.keys(of)}), get(of, key))[1]
+    )
+    seen: list[Message] = []
+
+    async def look(scope: Message) -> None:
+        seen.append(scope)
+
+    scope = scope_of(traceparent=SAMPLED)
+    scope["headers"] += [(b"accept", b"*/*"), (b"x-tenant-id", b"acme"), (b"tracestate", b"vendor=1")]
+    await instrumented(answering(look), 1.0)(scope, receive, send)
+    assert looked_at
+    assert set().union(*looked_at) == {"host", "traceparent", "tracestate"}
+    assert seen == [scope]
+
+
+async def test_the_header_of_another_propagator_is_found_whatever_its_case(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loud(TraceContextTextMapPropagator):
+        fields: ClassVar[set[str]] = {"X-Trace"}
+
+        def extract(self, carrier: Any, context: Any = None, getter: Any = default_getter) -> Context:
+            headers = {"traceparent": getter.get(carrier, "x-trace")}
+            return super().extract(headers, context)
+
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", Loud())
+    scope = scope_of()
+    scope["headers"].append((b"x-trace", SAMPLED))
+    await instrumented(answering(nothing), 1.0)(scope, receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert f"{recorded.context.trace_id:032x}" == TRACE_ID
+
+
+NAMES = """
+import asyncio
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pointsman.observability.sampling import instrumented
+
+spans, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+
+async def app(scope, receive, send):
+    pass
+
+scope = {"type": "http", "method": "GET", "path": "/a", "headers": [], "query_string": b""}
+asyncio.run(instrumented(app, 1.0)(scope, None, None))
+print(*sorted(spans.get_finished_spans()[0].attributes))
+"""
+
+
+def test_somebody_who_wants_the_old_names_of_attributes_says_so() -> None:
+    assert "http.method" in python(NAMES, OTEL_SEMCONV_STABILITY_OPT_IN="default").stdout.split()
+    assert "http.request.method" in python(NAMES).stdout.split()
+
+
+async def test_a_header_that_somebody_wants_recorded_is(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "x-plan")
+    scope = scope_of()
+    scope["headers"].append((b"x-plan", b"gold"))
+    await instrumented(answering(nothing), 1.0)(scope, receive, send)
+    (recorded,) = spans.get_finished_spans()
+    assert (recorded.attributes or {})["http.request.header.x_plan"] == ("gold",)
+
+
 async def test_a_trace_that_begins_here_is_drawn_once(spans: InMemorySpanExporter) -> None:
     drawn = iter([0.05, 0.5, 0.099, 0.1])
     app = instrumented(answering(nothing), 0.1, draw=lambda: next(drawn))
     for path in ("/a", "/b", "/c", "/d"):
         await app(scope_of(path), receive, send)
-    assert [recorded.attributes["http.target"] for recorded in spans.get_finished_spans() if recorded.attributes] == [
+    assert [recorded.attributes["url.path"] for recorded in spans.get_finished_spans() if recorded.attributes] == [
         "/a", "/c"
     ]  # fmt: skip
     assert list(drawn) == []
@@ -175,9 +257,9 @@ async def test_a_trace_that_begins_here_is_drawn_once(spans: InMemorySpanExporte
 
 @given(ratio=st.floats(0, 1), drawn=st.floats(0, 1, exclude_max=True), flags=st.sampled_from(["00", "01", "xx", ""]))
 def test_the_header_decides_where_it_is_valid_and_the_draw_where_not(ratio: float, drawn: float, flags: str) -> None:
-    header = f"00-{TRACE_ID}-b7ad6b7169203331-{flags}".encode() if flags else None
+    header = f"00-{TRACE_ID}-b7ad6b7169203331-{flags}" if flags else ""
     expected = {"00": False, "01": True}.get(flags, drawn < ratio)
-    assert is_sampled(incoming(scope_of(traceparent=header)), ratio, lambda: drawn) is expected
+    assert is_sampled(parse_traceparent(header), ratio, lambda: drawn) is expected
 
 
 @pytest.mark.parametrize("path", ["/health/ready", "/below/health/live"])
@@ -219,7 +301,7 @@ async def test_concurrent_requests_have_each_their_span_and_what_it_tells(spans:
     asked = [{**scope_of(path), "status": status} for path, status in (("/a", 200), ("/b", 404))]
     await asyncio.gather(*(app(scope, receive, send) for scope in asked))
     told = [dict(recorded.attributes or {}) for recorded in spans.get_finished_spans()]
-    assert sorted((str(one["http.target"]), one["http.status_code"]) for one in told) == [
+    assert sorted((str(one["url.path"]), one["http.response.status_code"]) for one in told) == [
         ("/a", 200),
         ("/b", 404),
     ]
