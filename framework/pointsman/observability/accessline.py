@@ -1,7 +1,7 @@
 """One line for each request, in the fields that Cloud Logging reads; for people on a terminal in development.
 
-Encoded from a struct straight into the sink, past `logging`: every request pays for it. Never shows a query, which may
-hold what a caller wants to keep, nor a secret.
+Past `logging`, and rendered by the sink when the request is over: every request pays for it. Never shows a query, which
+may hold what a caller wants to keep, nor a secret.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ SERVER_ERROR: Final = 500
 """From this status on a line is a warning; what went wrong has a line of its own."""
 
 
-class Answered(msgspec.Struct):
+class Answered(msgspec.Struct, gc=False):
     """One request, after its end.
 
     Attributes:
         path: Without the query.
+        ended_at: Unix time, seconds.
         taken_s: From the first byte that we saw to the end.
     """
 
     method: str
     path: str
     status: int
+    ended_at: float
     taken_s: float
     request: RequestContext
     trace: Trace | None
@@ -95,17 +97,19 @@ class AccessLines:
         self._unsigned: str | UnsetType = UNSIGNED if environment == DEVELOPMENT else UNSET
         self._render = _for_people if is_for_people(settings, stream, environment) else _for_cloud_logging
         self._least_status = least_status(settings.level)
-        self._sink = Sink(writing_to(stream), self._dropped)
+        self._sink = Sink(writing_to(stream), self._rendered, self._dropped)
         self.flush = self._sink.flush
 
     def tell(self, answered: Answered) -> None:
         """Have the line of a request written soon."""
-        if answered.status < self._least_status:
-            return
+        if answered.status >= self._least_status:
+            self._sink.put(answered)
+
+    def _rendered(self, answered: Answered) -> bytes:
         path = answered.path
         if not path.isascii():
             path = path.encode(errors="replace").decode()  # no server should hand on half a surrogate pair
-        self._sink.put(self._render(_line(answered, self._scrub(path), self._unsigned)))
+        return self._render(_line(answered, self._scrub(path), self._unsigned))
 
     def _dropped(self, count: int) -> bytes:
         line = _Line("WARNING", f"{count} access lines were dropped", datetime.now(UTC), LOGGER)
@@ -125,7 +129,7 @@ def _line(answered: Answered, path: str, unsigned: str | UnsetType) -> _Line:
     line = _Line(
         "INFO" if status < SERVER_ERROR else "WARNING",
         f"{method} {path} {status}",
-        datetime.now(UTC),
+        datetime.fromtimestamp(answered.ended_at, UTC),
         LOGGER,
         _HttpRequest(method, path, status, f"{answered.taken_s:.6f}s"),
         unsigned_manifests=unsigned,

@@ -29,7 +29,7 @@ def dropped(count: int) -> bytes:
 
 async def test_lines_of_one_turn_are_one_write_in_their_order() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, pace_s=0)
+    sink = Sink(stream, bytes, dropped, pace_s=0)
     for line in (b"a\n", b"b\n", b"c\n"):
         sink.put(line)
     assert stream.writes == []
@@ -39,9 +39,25 @@ async def test_lines_of_one_turn_are_one_write_in_their_order() -> None:
     assert stream.writes == [b"a\nb\nc\n", b"d\n"]
 
 
+async def test_nothing_is_rendered_while_it_is_put() -> None:
+    stream, rendered = Stream(), list[int]()
+
+    def render(told: int) -> bytes:
+        rendered.append(told)
+        return b"%d\n" % told
+
+    sink = Sink(stream, render, dropped, max_lines=2)
+    for told in (1, 2, 3):
+        sink.put(told)
+    assert rendered == []
+    sink.flush()
+    assert rendered == [1, 2]
+    assert stream.writes == [b"1\n2\ndropped 1\n"]
+
+
 async def test_a_line_after_a_pause_is_written_in_the_next_turn_and_those_that_follow_wait_for_each_other() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, pace_s=3600)
+    sink = Sink(stream, bytes, dropped, pace_s=3600)
     for line in (b"a\n", b"b\n", b"c\n"):
         sink.put(line)
         await asyncio.sleep(0)
@@ -52,7 +68,7 @@ async def test_a_line_after_a_pause_is_written_in_the_next_turn_and_those_that_f
 
 async def test_lines_that_wait_are_written_though_nobody_flushes() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, pace_s=0.001)
+    sink = Sink(stream, bytes, dropped, pace_s=0.001)
     for line in (b"a\n", b"b\n", b"c\n"):
         stream.written.clear()
         sink.put(line)
@@ -62,7 +78,7 @@ async def test_lines_that_wait_are_written_though_nobody_flushes() -> None:
 
 async def test_a_flush_writes_what_waits_and_the_turn_after_it_nothing() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped)
+    sink = Sink(stream, bytes, dropped)
     sink.put(b"a\n")
     sink.flush()
     assert stream.writes == [b"a\n"]
@@ -73,7 +89,7 @@ async def test_a_flush_writes_what_waits_and_the_turn_after_it_nothing() -> None
 
 async def test_lines_above_the_bound_are_dropped_and_counted_once() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, max_lines=2, pace_s=0)
+    sink = Sink(stream, bytes, dropped, max_lines=2, pace_s=0)
     for line in (b"a\n", b"b\n", b"c\n", b"d\n", b"e\n"):
         sink.put(line)
     await asyncio.sleep(0)
@@ -84,7 +100,7 @@ async def test_lines_above_the_bound_are_dropped_and_counted_once() -> None:
 
 async def test_lines_that_the_stream_refuses_are_counted_when_it_takes_lines_again() -> None:
     stream = Stream()
-    sink = Sink(stream, dropped, max_lines=2, pace_s=0)
+    sink = Sink(stream, bytes, dropped, max_lines=2, pace_s=0)
     stream.broken = True
     for line in (b"a\n", b"b\n", b"c\n"):
         sink.put(line)

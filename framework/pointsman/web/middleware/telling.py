@@ -7,7 +7,7 @@ nothing of an answer, and lets every exception pass.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
 from pointsman.observability.accessline import Answered
@@ -60,4 +60,4 @@ class Telling:
         finally:
             request = request or CURRENT.get() or RequestContext(headers=scope["headers"])
             trace = None if UNTRACED in scope else current_trace(request)
-            self._tell(Answered(scope["method"], path, status, perf_counter() - started, request, trace))
+            self._tell(Answered(scope["method"], path, status, time(), perf_counter() - started, request, trace))
