@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,10 +11,21 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import BaseModel
 
 from pointsman.declarations import Candidate, Component, Constraints, Tenant
-from pointsman.errors import ActivationFailed, NoEligibleCandidate, PointsmanError, ProviderUnavailable
+from pointsman.errors import (
+    ActivationFailed,
+    NoEligibleCandidate,
+    PointsmanError,
+    PreflightFailed,
+    ProviderUnavailable,
+)
 from pointsman.manifests.schema import Split
+from pointsman.resolution.contribution import Layered
+from pointsman.runtime.inputs import ManifestInput
+from pointsman.runtime.runtime import Runtime
+from pointsman.runtime.settings import Settings
 from tests.workshop import CACHE, Gate, Product, Replica, control, manifest, order, replica_of, turns, until
 
 NOTES = Component[Any]("service", "notes")
@@ -323,3 +335,63 @@ async def test_a94_overrides_of_every_kind_are_gone_at_their_time_though_no_one_
         replica.clock.seconds = 0
         runtime.points.change(lambda inputs: replace(inputs, settings=replace(inputs.settings)))
         assert await seen("acme", "x") == "old"
+
+
+class Bank(BaseModel):
+    base_url: str = "https://image.example.com"
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, address: str) -> list[str]:
+    """Have every name resolve to one address; returns the names that are asked."""
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, *_of: object, **_more: object) -> list[object]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+def banking(made: list[str]) -> Runtime:
+    def bank(settings: Bank) -> str:
+        made.append(settings.base_url)
+        return settings.base_url
+
+    return Runtime(Settings(), include=[Candidate("service", "rates", "bank", bank)], plugins=False)
+
+
+def leading_to(url: str, version: int = 1) -> ManifestInput:
+    said = Layered({("service", "rates", "bank"): {"base_url": url}})
+    return manifest(version=version, provider_settings=said)
+
+
+async def test_a78_a_name_that_resolves_to_loopback_is_refused_and_no_packet_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, made = answering(monkeypatch, "127.0.0.1"), list[str]()
+    async with banking(made) as runtime:
+        await runtime.intake.take_manifest(leading_to("https://rates.example.com"))
+        async with runtime.components() as its:
+            with pytest.raises(ActivationFailed, match=r"rates\.example\.com to lead out of this network"):
+                await its.get("service", "rates")
+        assert (made, asked) == ([], ["rates.example.com"])
+
+
+async def test_a78_what_serves_goes_on_where_a_new_manifest_leads_it_into_this_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    async with banking(made) as runtime:
+        async with runtime.components() as its:
+            assert await its.get("service", "rates") == "https://image.example.com"  # which nobody looks at
+        answering(monkeypatch, "169.254.169.254")
+        with pytest.raises(PreflightFailed, match="to lead out of this network"):
+            await runtime.intake.take_manifest(leading_to("https://rates.example.com"))
+        async with runtime.components() as its:
+            assert await its.get("service", "rates") == "https://image.example.com"
+        answering(monkeypatch, "93.184.215.14")
+        await runtime.intake.take_manifest(leading_to("https://fx.example.com", version=2))
+        async with runtime.components() as its:
+            assert await its.get("service", "rates") == "https://fx.example.com"
+    assert made == ["https://image.example.com", "https://fx.example.com"]

@@ -87,6 +87,7 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         needs: The plan behind each parameter that names a component.
         facade: Whether the instance hands out one view a tenant.
         by_subject: Whether another subject might have led to another plan.
+        foreign: Those of the settings that a manifest says, as it says them.
     """
 
     question: Question
@@ -98,6 +99,7 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     needs: tuple[tuple[str, Plan | None], ...]
     facade: bool
     by_subject: bool
+    foreign: Mapping[str, Any]
 
     @property
     def component(self) -> Component[Any]:

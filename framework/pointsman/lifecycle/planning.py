@@ -152,7 +152,8 @@ class Planner:
         )
         by_subject = verdict.depends_on_subject or any(plan is not None and plan.by_subject for _, plan in needs)
         facade = candidate.metadata.get("facade") == "tenant"
-        return Plan(question, resolution, spec, identity, settings, tenant, needs, facade, by_subject)
+        foreign = catalog.foreign_settings(candidate, question.tenant)
+        return Plan(question, resolution, spec, identity, settings, tenant, needs, facade, by_subject, foreign)
 
     def _secrets(self, blanks: tuple[Reference, ...]) -> tuple[tuple[str, int], ...]:
         names = sorted(blank.name for blank in blanks if blank.kind is Kind.SECRET)

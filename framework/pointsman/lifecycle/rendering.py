@@ -21,8 +21,11 @@ async def rendered_settings(plan: Plan, model: Any, surroundings: Surroundings) 
 
     Raises:
         ConfigurationError: A blank cannot be filled in, or the values do not fit the model.
+        PointsmanError: What a manifest says of them leads to where nothing of it may lead.
     """
     where = str(plan.resolution.candidate)
+    if plan.foreign:
+        await surroundings.look_again(plan.foreign, where)
     values = await render(
         dict(plan.settings),
         env=surroundings.environ,

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
+from pointsman.errors import ConfigurationError
 from pointsman.resolution.template import SecretSource
 from pointsman.values import frozen
 
 
 def _later(delay_s: float, call: Callable[..., object], *given: object) -> None:
     asyncio.get_running_loop().call_later(delay_s, call, *given)
+
+
+async def _refuse(_values: Mapping[str, Any], where: str) -> None:
+    raise ConfigurationError(
+        f"{where}: expected settings of the image alone, found some of a manifest, and nothing here that judges them."
+    )
 
 
 @frozen
@@ -32,6 +40,8 @@ class Surroundings:
         clock: Monotonic seconds.
         now: Wall time, aware UTC.
         later: Calls a function on the loop after some seconds: ``later(30.0, function, argument)``.
+        look_again: Raises where settings that a manifest says, of somebody, lead to where they may not: called right
+            before an instance is made of them, when names can be resolved. Unsaid: refuses all.
         tell: Who hears of lives: ``tell("instance-made", component=…, …)``; must not raise.
     """
 
@@ -42,4 +52,5 @@ class Surroundings:
     clock: Callable[[], float] = monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     later: Callable[..., object] = _later
+    look_again: Callable[[Mapping[str, Any], str], Awaitable[None]] = _refuse
     tell: Callable[..., None] = lambda _event, **_fields: None

@@ -3,7 +3,7 @@
 A manifest chooses among what the image offers. It names no code outside of what the image grants, leads no provider
 to a place that was not granted, takes no secret that was not granted, and does not speak of who is believed. Nothing
 here is imported or resolved: an admitted reference is looked at again when it is loaded (`resolution.reference`), an
-admitted host when its name is resolved (`destinations.is_private_address`).
+admitted host when its name is resolved (`manifests.lookup`).
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def _factories(listed: Sequence[CandidateEntry]) -> Iterable[str]:
 
 def _check_blanks(manifest: Manifest) -> None:
     """Refuse blanks where nothing is filled in: outside of provider settings, and in every key."""
-    settings_keys = [key for _, _, values in provider_values(manifest) for key in _keys(values)]
+    settings_keys = [key for _, _, values in provider_values(manifest) for key in keys_in(values)]
     for text in (*_plain_texts(manifest), *settings_keys):
         if _BLANK.search(text):
             raise SecretForbidden(
@@ -245,21 +245,22 @@ def _suspects(listed: Sequence[CandidateEntry]) -> Iterable[bytes]:
 
 def _texts_of(content: object) -> Iterator[str]:
     yield from (text for _, text in walk(content))
-    yield from _keys(content)
+    yield from keys_in(content)
 
 
-def _keys(value: object) -> Iterator[str]:
+def keys_in(value: object) -> Iterator[str]:
+    """Yield every key in a value, however deep."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key
-            yield from _keys(inner)
+            yield from keys_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _keys(inner)
+            yield from keys_in(inner)
 
 
 def _check_values(where: str, provider: str, values: Values, gate: Gate) -> None:
-    for key in _keys(values):
+    for key in keys_in(values):
         _check_destination(f"{where}: a key", "", key, gate)
     for path, text in walk(values):
         place = f"{where}.{'.'.join(map(str, path))}"

@@ -1,7 +1,7 @@
 """Where a setting may lead: reading URLs, hosts, DSNs and paths, and matching them with what an image grants.
 
 A destination that two readers could take for different places is refused rather than guessed at. Nothing is resolved
-here; `is_private_address` is for those who resolve a name, or follow a redirect, and must look again.
+here; `is_private_address` is for those who resolve a name, or follow a redirect, and must look again (`lookup`).
 """
 
 from __future__ import annotations

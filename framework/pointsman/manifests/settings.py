@@ -80,7 +80,8 @@ class TrustSettings:
             adapters, and what installed packages and the application itself registered.
         destinations: Places that a manifest's settings may name: ``https://api.example.com``, ``*.example.com:443``,
             ``/var/data``.
-        private_destinations: The same for loopback, link-local, private and metadata addresses: ``10.0.0.0/8``.
+        private_destinations: The same for loopback, link-local, private and metadata addresses, ``10.0.0.0/8``, and for
+            names of `destinations` that resolve to one.
         secrets: Full provider name to secrets that a manifest may hand it: ``NAME``, or ``field=NAME``.
         secret_destinations: Full provider name to places that may see its secrets although a manifest names them.
         limits: Caps and tolerances.

@@ -37,6 +37,8 @@ LAYERS: tuple[tuple[str, bool], ...] = (
 ORDER_LAYERS = frozenset({"replica", "control"})
 _DEFAULT_POLICY = Policy()
 _NO_LABELS: Mapping[str, str] = {}
+_NO_VALUES: ProviderValues = {}
+_NO_SETTINGS: Mapping[str, Any] = {}
 
 
 @frozen
@@ -267,15 +269,24 @@ class Catalog:
 
     def provider_settings(self, candidate: Candidate, tenant: str | None) -> Mapping[str, Any]:
         """Return a provider's settings for a tenant, unrendered, merged by layers, per top-level key."""
+        return {key: value for layer in self._layers(candidate, tenant) for key, value in layer.items()}
+
+    def foreign_settings(self, candidate: Candidate, tenant: str | None) -> Mapping[str, Any]:
+        """Return those of `provider_settings` that the manifest says, and no higher layer."""
+        everyone, image, its, image_for_it, given = self._layers(candidate, tenant)
+        own = {**image_for_it, **given}
+        return {
+            **{key: value for key, value in everyone.items() if key not in image and key not in own},
+            **{key: value for key, value in its.items() if key not in own},
+        }
+
+    def _layers(self, candidate: Candidate, tenant: str | None) -> tuple[Mapping[str, Any], ...]:
+        """Return what manifest and image say for everyone, what they say for the tenant, and what a test gives."""
         name = (candidate.domain, candidate.key, candidate.provider)
         sources = self.manifest.provider_settings, self.settings.provider_settings
-        layers = [source.everyone.get(name) for source in sources]
-        if tenant is not None:
-            layers += [source.tenants.get(tenant, {}).get(name) for source in sources]
-        merged: dict[str, Any] = {}
-        for layer in (*layers, self.given.get(name)):
-            merged.update(layer or {})
-        return merged
+        everyone = (source.everyone for source in sources)
+        its = (_NO_VALUES if tenant is None else source.tenants.get(tenant, _NO_VALUES) for source in sources)
+        return tuple(values.get(name, _NO_SETTINGS) for values in (*everyone, *its, self.given))
 
     def dangling(self) -> tuple[Dangling, ...]:
         """Return every selection that names a provider which nobody registers, highest layer first."""

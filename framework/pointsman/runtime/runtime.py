@@ -257,6 +257,14 @@ class Runtime:
         known = [registration.candidate for registration in self.resolver.registrations]
         return self.settings.contribution(self.resolver.marks(), known=known)
 
+    async def _look_again(self, values: Mapping[str, Any], where: str) -> None:
+        """Refuse settings of a manifest that lead to a place which the image did not grant, now that names resolve."""
+        from pointsman.manifests.lookup import check_addresses  # most manifests leave settings to the image
+        from pointsman.manifests.settings import TrustSettings
+
+        granted = self.settings.section(TrustSettings).gate().private_destinations
+        await check_addresses(values, granted, where)
+
     def _manager(self, around: Surroundings) -> LifecycleManager:
         surroundings = replace(
             around,
@@ -265,6 +273,7 @@ class Runtime:
             scrub=self.scrubber.scrub,
             environ=self.environ,
             tell=self.events.tell,
+            look_again=self._look_again,
         )
         limits = self.settings.section(LifecycleSettings).limits()
         manager = LifecycleManager(self.resolver, limits=limits, surroundings=surroundings)

@@ -5,6 +5,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pointsman.declarations import Candidate, Component, Constraints
 from pointsman.errors import ConfigurationError
@@ -96,6 +98,29 @@ def test_provider_settings_are_merged_by_layers_and_per_top_level_key(catalog_of
     assert catalog.provider_settings(candidate("memory"), "acme") == {}
     given = catalog_of(settings=Contribution(provider_settings=settings), given={REDIS: {"d": "given"}})
     assert given.provider_settings(redis, "acme")["d"] == "given"
+
+
+LAYER = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["x", "y"]), max_size=4)
+
+
+@given(layers=st.tuples(LAYER, LAYER, LAYER, LAYER, LAYER), tenant=st.sampled_from([None, "acme", "globex"]))
+def test_a_setting_is_foreign_where_the_highest_layer_that_says_it_is_the_manifest(
+    catalog_of: MakeCatalog, candidate: Make, layers: tuple[dict[str, str], ...], tenant: str | None
+) -> None:
+    everyone, image, its, image_for_it, given_here = layers
+    catalog = catalog_of(
+        manifest=Contribution(provider_settings=Layered({REDIS: everyone}, {"acme": {REDIS: its}})),
+        settings=Contribution(provider_settings=Layered({REDIS: image}, {"acme": {REDIS: image_for_it}})),
+        given={REDIS: given_here},
+    )
+    said = [("manifest", everyone), ("image", image)]
+    said += [("manifest", its), ("image", image_for_it)] if tenant == "acme" else []
+    highest = {key: who for who, layer in (*said, ("test", given_here)) for key in layer}
+    redis = candidate("redis")
+    merged = catalog.provider_settings(redis, tenant)
+    assert merged.keys() == highest.keys()
+    expected = {key: value for key, value in merged.items() if highest[key] == "manifest"}
+    assert catalog.foreign_settings(redis, tenant) == expected
 
 
 def test_merging_changes_no_layer(catalog_of: MakeCatalog, candidate: Make) -> None:
