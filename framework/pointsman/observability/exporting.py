@@ -38,9 +38,13 @@ class Exporting:
     Args:
         providers: Traces first.
         flush_timeout_s: The longest that `aclose` waits, seconds.
+
+    Attributes:
+        samples_blindly: Whether what decides which spans are recorded looks at no attribute of theirs.
     """
 
     def __init__(self, providers: tuple[TracerProvider | MeterProvider, ...], flush_timeout_s: float) -> None:
+        self.samples_blindly = bool(providers)
         self._providers = providers
         self._flush_timeout_s = flush_timeout_s
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from random import random
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -20,6 +20,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState
 
 from pointsman.observability.context import UNTRACED, Trace, parse_traceparent, traceparent_in
 from pointsman.observability.tracing import RECORDED, Attribute, mark_failed
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -47,15 +50,18 @@ def is_sampled(trace: Trace | None, sample_ratio: float, draw: Callable[[], floa
     return draw() < sample_ratio if trace is None else trace.sampled
 
 
-def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], float] = random) -> ASGIApp:
+def instrumented(
+    app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], float] = random, samples_blindly: bool = False
+) -> ASGIApp:
     """Return the application with a span around each request that is sampled, named by its method until `rename`.
 
     Args:
         app: Serves the requests.
         sample_ratio: The part of the traces that begin here that is recorded, 0 to 1.
         draw: Returns a number from 0 to below 1.
+        samples_blindly: Whether the process's sampler looks at no attribute; its spans then start without any.
     """
-    recorded = _traced(app)
+    recorded = _traced(app, samples_blindly=samples_blindly)
 
     def gate(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         if PROBES in scope["path"]:
@@ -72,7 +78,18 @@ def instrumented(app: ASGIApp, sample_ratio: float = 1.0, *, draw: Callable[[], 
     return gate
 
 
-def _traced(app: ASGIApp) -> ASGIApp:
+class _Bare:
+    """Starts spans without attributes: the middleware sets each of them once more on one that is recorded."""
+
+    def __init__(self, tracer: trace.Tracer) -> None:
+        self._tracer = tracer
+
+    def start_span(self, name: str, context: Context | None = None, **more: Any) -> trace.Span:
+        """Start a span as the tracer does."""
+        return self._tracer.start_span(name, context, **{**more, "attributes": None})
+
+
+def _traced(app: ASGIApp, *, samples_blindly: bool) -> ASGIApp:
     """Return the application in OpenTelemetry's middleware, which is told neither queries nor errors.
 
     It measures nothing: it keeps the length of an answer where concurrent requests share it, and would see the sampled
@@ -90,6 +107,8 @@ def _traced(app: ASGIApp) -> ASGIApp:
     traced = OpenTelemetryMiddleware(
         told_apart, default_span_details=_method, exclude_spans=["receive", "send"], meter_provider=NoOpMeterProvider()
     )
+    if samples_blindly:
+        traced.tracer = _Bare(traced.tracer)
     read = _read_by(traced)
 
     async def recorded(scope: Message, receive: Receive, send: Send) -> None:

@@ -45,7 +45,9 @@ async def observed(assembly: Assembly, environ: Mapping[str, str]) -> AsyncGener
         from pointsman.observability.sampling import instrumented
 
         undoing.callback(install_metrics(runtime.events, readings(assembly)))
-        assembly.stack = instrumented(assembly.stack, settings.tracing.sample_ratio)
+        assembly.stack = instrumented(
+            assembly.stack, settings.tracing.sample_ratio, samples_blindly=exporting.samples_blindly
+        )
         try:
             yield
         finally:

@@ -26,6 +26,7 @@ from pointsman.observability.tracing import span, start_exporting
 async def main() -> None:
     settings = TracingSettings(**json.loads(sys.argv[1]))
     exporting = start_exporting(settings, service="notebook", environ=os.environ)
+    assert exporting.samples_blindly
     events = Events()
     install_metrics(events, Readings(lambda: 1.5, lambda: 2, lambda: 3))
     with span("lifecycle.swap"):
@@ -113,6 +114,7 @@ def test_a_collector_that_never_answers_does_not_hold_up_the_shutdown(collector:
 
 async def test_what_somebody_else_installed_is_left_in_place(spans: InMemorySpanExporter) -> None:
     exporting = start(TracingSettings(endpoint="http://127.0.0.1:1"), service="x", environ={})
+    assert not exporting.samples_blindly
     await exporting.aclose()
     assert spans.get_finished_spans() == ()
 

@@ -16,12 +16,14 @@ from opentelemetry.instrumentation.asgi import asgi_getter
 from opentelemetry.propagate import inject
 from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from pointsman import Candidate, Pointsman
 from pointsman.errors import ProviderUnavailable
 from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace, parse_traceparent
+from pointsman.observability.exporting import Let
 from pointsman.observability.sampling import instrumented, is_sampled
 from pointsman.observability.tracing import rename
 from pointsman.testing import serving
@@ -100,8 +102,9 @@ async def test_a_request_that_its_caller_sampled_is_a_span_of_that_trace(spans: 
     assert recorded.kind is SpanKind.SERVER
 
 
+@pytest.mark.parametrize("samples_blindly", [False, True])
 async def test_a_span_tells_what_was_asked_by_whom_and_how_it_was_answered_and_no_query(
-    spans: InMemorySpanExporter,
+    spans: InMemorySpanExporter, *, samples_blindly: bool
 ) -> None:
     scope = scope_of("/notes/7")
     scope |= {"query_string": b"token=hunter2", "client": ("192.0.2.1", 4711)}
@@ -110,8 +113,10 @@ async def test_a_span_tells_what_was_asked_by_whom_and_how_it_was_answered_and_n
     async def route(_scope: Message) -> None:
         rename("GET /notes/{note_id}")
 
-    await instrumented(answering(route))(scope, receive, send)
+    await instrumented(answering(route), samples_blindly=samples_blindly)(scope, receive, send)
     (recorded,) = spans.get_finished_spans()
+    assert recorded.instrumentation_scope is not None
+    assert recorded.instrumentation_scope.name == "opentelemetry.instrumentation.asgi"
     assert recorded.name == "GET /notes/{note_id}"
     told = dict(recorded.attributes or {})
     assert (told["http.request.method"], told["http.route"]) == ("GET", "/notes/{note_id}")
@@ -165,6 +170,23 @@ async def test_baggage_of_a_recorded_request_is_handed_on(spans: InMemorySpanExp
     await instrumented(answering(hand_on))(scope, receive, send)
     assert sent["baggage"] == "plan=gold"
     assert sent["traceparent"].split("-")[1] == TRACE_ID
+
+
+@pytest.mark.parametrize("samples_blindly", [False, True])
+async def test_only_a_sampler_that_looks_at_attributes_is_shown_any(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, *, samples_blindly: bool
+) -> None:
+    shown: list[Any] = []
+    decide = Let.should_sample
+
+    def should_sample(self: Let, *of: Any, attributes: Any, **more: Any) -> SamplingResult:
+        shown.append(attributes)
+        return decide(self, *of, attributes=attributes, **more)
+
+    monkeypatch.setattr(Let, "should_sample", should_sample)
+    await instrumented(answering(nothing), samples_blindly=samples_blindly)(scope_of(), receive, send)
+    (seen,) = shown
+    assert bool(seen) is not samples_blindly
 
 
 async def test_headers_that_nobody_looks_for_are_not_gone_through(
