@@ -1,7 +1,9 @@
 """Rows over HTTP: real servers in real processes, on the same uvicorn with the same loop and parser.
 
 The load generator shares one CPU with the server, and what is compared is the server's own CPU time for a request, from
-the kernel's clock of that process: what the generator costs, and who wakes whom, is in none of the figures.
+the kernel's clock of that process: what the generator costs, and who wakes whom, is in none of the figures. Where
+valgrind is there, it also counts the instructions of the server's own program: what the system does for a request is in
+none of those, and no noise.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
+import shutil
 import signal
 import socket
 import statistics
@@ -34,6 +38,9 @@ ITEM = (
 START_S = 30.0
 REQUESTS = 3_000
 STARTS = 5
+VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+FEW, MANY = 500, 2_500
+"""Requests of two runs under valgrind: their difference is what requests take, and no start."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +134,12 @@ def write_settings(folder: Path, app: str = "") -> Path:
 
 
 @contextlib.contextmanager
-def served(factory: str, folder: Path, settings: Path, *, access: bool = False, **more: str) -> Generator[Server]:
-    """Serve an application of `applications` until the end of the block."""
+def served(
+    factory: str, folder: Path, settings: Path, *, access: bool = False, under: Sequence[str] = (), **more: str
+) -> Generator[Server]:
+    """Serve an application of `applications` until the end of the block, under another program where one is named."""
     port, log = free_port(), folder / f"{factory}-{access}.log"
-    command = [sys.executable, "-m", "uvicorn", "--factory", f"tests.bench.applications:{factory}"]
+    command = [*under, sys.executable, "-m", "uvicorn", "--factory", f"tests.bench.applications:{factory}"]
     command += ["--port", str(port), "--http", HTTP, "--loop", "asyncio", "--ws", "none"]
     if not access:
         command += ["--no-access-log", "--log-level", "warning"]
@@ -201,24 +210,53 @@ def rounds(size: Size, servers: dict[str, Server], request: bytes) -> Samples:
     return samples
 
 
+def counted(size: Size, factories: Sequence[str], request: bytes) -> str:
+    """Say how many instructions each takes for a request, and the ratio to the first; nothing where nobody can count.
+
+    Nothing is counted at less than full size either: under valgrind all takes fifty times as long.
+    """
+    if size.scale < 1 or not shutil.which(VALGRIND[0]):
+        return ""
+    counts = {who: (_counted(who, request, MANY) - _counted(who, request, FEW)) / (MANY - FEW) for who in factories}
+    first = counts[factories[0]]
+    said = (f"{who} {count / 1e3:.0f} k ({first / count:.2f})" for who, count in counts.items())
+    return "; instructions a request: " + ", ".join(said)
+
+
+def _counted(factory: str, request: bytes, requests: int) -> int:
+    """Return the instructions of a whole run of a server."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        with served(factory, folder, write_settings(folder / "settings"), under=VALGRIND) as server:
+            server.ask(request, requests)
+        said = server.log.read_text(errors="replace")
+    found = re.search(r"I\s+refs:\s+([0-9,]+)", said)
+    if found is None:
+        raise FailedError(f"valgrind counted nothing: {said[-300:]!r}")
+    return int(found[1].replace(",", ""))
+
+
 def _note(more: str = "") -> str:
     return f"server CPU a request, uvicorn with {HTTP} on asyncio{more}"
 
 
 def _hello(size: Size) -> Figures:
     peers = ("own", "starlette", "fastapi", "litestar", "blacksheep", "svcs", "wireup", "dishka")
-    return Figures(_costs(size, peers, HELLO), "own", ("starlette",), "s", _note())
+    note = _note(counted(size, ("starlette", "own"), HELLO))
+    return Figures(_costs(size, peers, HELLO), "own", ("starlette",), "s", note)
 
 
 def _inner(size: Size) -> Figures:
-    return Figures(_costs(size, ("inner", "starlette"), HELLO), "inner", ("starlette",), "s", _note())
+    note = _note(counted(size, ("starlette", "inner"), HELLO))
+    return Figures(_costs(size, ("inner", "starlette"), HELLO), "inner", ("starlette",), "s", note)
 
 
 def _typed(size: Size) -> Figures:
     if not importlib.util.find_spec("fastapi"):
         raise NotMeasuredError("fastapi is not installed")
     peers = ("typed", "fastapi_typed", "fastapi_typed_in_a_thread")
-    return Figures(_costs(size, peers, ITEM), "typed", ("fastapi_typed",), "s", _note())
+    note = _note(counted(size, peers[1::-1], ITEM))
+    return Figures(_costs(size, peers, ITEM), "typed", ("fastapi_typed",), "s", note)
 
 
 def _seen(size: Size, factory: str) -> Figures:

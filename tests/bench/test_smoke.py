@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import report, serving
 from tests.bench.harness import Result, Row, Size, measured
 from tests.bench.table import rows
 
@@ -28,6 +28,19 @@ def test_a_row_gives_figures(row: Row) -> None:
     assert result.measured is not None
     assert math.isfinite(result.measured)
     assert result.measured > 0
+
+
+def test_instructions_are_read_from_what_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text('#!/bin/sh\necho "==7== I   refs:      1,234,567"\nexec "$@"\n')
+    counter.chmod(0o755)
+    monkeypatch.setattr(serving, "VALGRIND", (str(counter),))
+    assert serving._counted("starlette", serving.HELLO, 2) == 1_234_567
+    monkeypatch.setattr(serving, "_counted", lambda who, _request, requests: requests * {"a": 2_000, "b": 1_000}[who])
+    assert serving.counted(Size(), ("a", "b"), b"") == "; instructions a request: a 2 k (1.00), b 1 k (2.00)"
+    assert serving.counted(TINY, ("a", "b"), b"") == ""
+    monkeypatch.setattr(serving, "VALGRIND", ("no-such-counter",))
+    assert serving.counted(Size(), ("a", "b"), b"") == ""
 
 
 def test_the_table_the_json_and_the_readme_tell_what_was_measured(tmp_path: Path) -> None:
