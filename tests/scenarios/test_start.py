@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -72,6 +73,79 @@ def test_what_a_start_did_not_load_is_loaded_by_the_request_that_needs_it(tmp_pa
         assert "starlette" not in answered(process, port, "/loaded").json()["modules"]
         assert answered(process, port, "/nowhere").json()["code"] == "http-404"
         assert "starlette.routing" in answered(process, port, "/loaded").json()["modules"]
+
+
+LOADING = """
+import asyncio, sys, threading
+
+from pointsman import Candidate, Pointsman
+from pointsman.errors import ProviderUnavailable
+from pointsman.runtime.settings import Settings
+
+app = Pointsman(Settings.load(tenants={"acme": {}}), include=[Candidate("service", "a", "one", dict)])
+
+
+@app.get("/a")
+async def a() -> str:
+    return "a"
+
+
+@app.get("/sick")
+async def sick() -> str:
+    raise ProviderUnavailable("out of reach")
+
+
+async def ask(method: str, path: str, tenant: str) -> int:
+    sent = []
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"host", b"x"), (b"x-tenant-id", tenant.encode())], "root_path": "", "scheme": "http",
+        "http_version": "1.1", "client": None, "server": ("x", 80), "asgi": {"version": "3.0"}, "state": {},
+    }
+    await app(scope, receive, send)
+    return sent[0]["status"]
+
+
+def imported(event: str, what: tuple) -> None:
+    if event == "import" and what[0].partition(".")[0] == "starlette":
+        by.add(threading.current_thread() is threading.main_thread())
+
+
+async def main() -> None:
+    asking, messages = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "state": {}}, asking.get, messages.put))
+    await asking.put({"type": "lifespan.startup"})
+    assert (await messages.get())["type"] == "lifespan.startup.complete"
+    assert await ask("GET", "/a", "acme") == 200
+    sys.addaudithook(imported)
+    assert await ask(*sys.argv[1:4]) == int(sys.argv[4])
+    await asking.put({"type": "lifespan.shutdown"})
+    await life
+
+
+by = set()
+asyncio.run(main())
+print(by)
+"""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["GET /nowhere acme 404", "POST /a acme 405", "GET /a/ acme 307", "GET /a nobody 404", "GET /sick acme 503"],
+)
+def test_the_first_refusal_loads_what_it_needs_beside_the_loop(tmp_path: Path, asked: str) -> None:
+    (tmp_path / "loading.py").write_text(LOADING)
+    environ = {"PYTHONPATH": str(Path("framework").resolve())}
+    command = [sys.executable, "loading.py", *asked.split()]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "{False}\n"), done.stderr
 
 
 def test_a_replica_that_follows_a_fleet_from_compiled_settings_loads_what_reading_takes(tmp_path: Path) -> None:

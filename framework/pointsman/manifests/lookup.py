@@ -59,7 +59,10 @@ async def check_addresses(
             try:
                 addresses = await resolve(place.host)
             except OSError as error:
-                raise ProviderUnavailable(f"{where}: expected an address of {place.host}, found none.") from error
+                raise ProviderUnavailable(
+                    f"{where}: expected an address of {place.host}, found none.",
+                    hint="Where only a proxy can tell, add the name to trust.private_destinations, too.",
+                ) from error
             for address in filter(is_private_address, addresses):
                 _check_address(replace(place, host=str(address)), place.host, private, where)
 

@@ -146,6 +146,7 @@ class Express:
                     its = self._components(snapshot, epoch, asker, scope, receive, send)
                     answer = await endpoint.respond(its, scope, receive, send)
             except Exception as error:  # noqa: BLE001 - raised again at the boundary, as on the long way
+                await starlette.loaded()
                 answer = raising(error)
             header = CATALOG_HEADER, snapshot.label.encode()
             if type(answer) is Answer:

@@ -7,7 +7,6 @@ Source: RFC 9457.
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ TYPE_PREFIX = "urn:pointsman:problem:"
 Scrub: TypeAlias = Callable[[str], str]
 """Takes the values of resolved secrets out of a text."""
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -166,7 +166,7 @@ def _headers(error: errors.PointsmanError, status: int) -> list[tuple[str, str]]
 
 
 def _of_starlette(error: HTTPException, scrub: Scrub) -> Problem:
-    title = http.client.responses.get(error.status_code) or f"Status {error.status_code}"
+    title = _PHRASES.get(error.status_code) or f"Status {error.status_code}"
     detail = scrub(str(error.detail))
     kept = {name: value for name, value in (error.headers or {}).items() if not name.lower().startswith("content-")}
     return Problem(

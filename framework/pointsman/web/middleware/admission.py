@@ -84,6 +84,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a websocket under its own components."""
+        await starlette.loaded()
         context = RequestContext(headers=scope["headers"])
         token = CURRENT.set(context)
         pinned: Pinned | None = None
