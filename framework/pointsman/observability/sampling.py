@@ -19,7 +19,7 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState
 
 from pointsman.observability.context import UNTRACED, Trace, parse_traceparent, traceparent_in
-from pointsman.observability.tracing import RECORDED, Attribute, mark_failed
+from pointsman.observability.tracing import RECORDED, Attribute, mark_failed, rename
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -34,6 +34,7 @@ PROBES: Final = "/health/"
 WHOLE: Final = "pointsman.scope"
 """Under this name the scope that the application sees is carried past the middleware."""
 FAILURE: Final = "pointsman.failure"
+_ANSWERS: Final = frozenset({"http.response.start", "websocket.accept"})
 CONVENTIONS: Final = "OTEL_SEMCONV_STABILITY_OPT_IN", "http"
 """Which names attributes have. Source: OpenTelemetry, semantic conventions of HTTP, stable since 1.23.0; the
 instrumentation alone would go on with those before."""
@@ -97,8 +98,13 @@ def _traced(app: ASGIApp, *, samples_blindly: bool) -> ASGIApp:
     """
 
     async def told_apart(scope: Message, receive: Receive, send: Send) -> None:
+        def named(message: Message) -> Awaitable[None]:
+            if message["type"] in _ANSWERS:
+                _name_by_route(scope)
+            return send(message)
+
         try:
-            await app(scope[WHOLE], receive, send)
+            await app(scope[WHOLE], receive, named)
         except Exception as error:  # noqa: BLE001 - raised again outside of the span, which would tell its message
             scope[FAILURE] = error
             mark_failed(trace.get_current_span(), error)
@@ -130,6 +136,18 @@ def _read_by(traced: OpenTelemetryMiddleware) -> Collection[bytes] | None:
     if traced.http_capture_headers_server_request:
         return None
     return {b"host", b"user-agent", b"content-length", *(name.lower().encode() for name in get_global_textmap().fields)}
+
+
+def _name_by_route(scope: Message) -> None:
+    """Name the span of a request that an application behind us serves, by the route that it has found.
+
+    Source: Starlette's and FastAPI's routers put it into the scope; what they mount grows the root path.
+    """
+    whole = scope[WHOLE]
+    path = getattr(whole.get("route"), "path", None)
+    if isinstance(path, str) and getattr(trace.get_current_span(), "name", "") == _method(scope)[0]:
+        mounted = whole.get("root_path", "").removeprefix(scope.get("root_path", ""))
+        rename(f"{_method(scope)[0]} {mounted}{path}")
 
 
 def _method(scope: Message) -> tuple[str, dict[str, Attribute]]:

@@ -19,6 +19,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from pointsman import Candidate, Pointsman
 from pointsman.errors import ProviderUnavailable
@@ -49,6 +54,10 @@ def scope_of(path: str = "/notes", traceparent: bytes | None = None) -> Message:
 
 async def receive() -> Message:
     return {"type": "http.request"}
+
+
+async def connect() -> Message:
+    return {"type": "websocket.connect"}
 
 
 async def send(message: Message) -> None:
@@ -124,6 +133,42 @@ async def test_a_span_tells_what_was_asked_by_whom_and_how_it_was_answered_and_n
     assert (told["client.address"], told["user_agent.original"]) == ("192.0.2.1", "curl/8")
     assert "hunter2" not in recorded.to_json()
     assert recorded.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/things/7", "GET /things/{thing_id}"),
+        ("/shop/things/7", "GET /shop/things/{thing_id}"),
+        ("/nowhere", "GET"),
+    ],
+)
+async def test_the_span_of_an_application_behind_us_is_named_by_its_route(
+    spans: InMemorySpanExporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    async def thing(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.path_params["thing_id"])
+
+    things = Route("/things/{thing_id}", thing)
+    monkeypatch.chdir(tmp_path)
+    app = Pointsman(inner=Starlette(routes=[things, Mount("/shop", routes=[things])]))
+    async with serving(app):
+        await instrumented(app)({**scope_of(path), "root_path": "", "raw_path": path.encode()}, receive, send)
+    (recorded,) = [one for one in spans.get_finished_spans() if one.kind is SpanKind.SERVER]
+    assert recorded.name == name
+    assert (recorded.attributes or {}).get("http.route", "") == name.removeprefix("GET").strip()
+
+
+async def test_the_span_of_a_websocket_behind_us_is_named_by_its_route(spans: InMemorySpanExporter) -> None:
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+    scope = {**scope_of("/live/7"), "type": "websocket"}
+    del scope["method"]
+    await instrumented(Starlette(routes=[WebSocketRoute("/live/{room}", talk)]))(scope, connect, send)
+    (recorded,) = spans.get_finished_spans()
+    assert recorded.name == "websocket /live/{room}"
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, StatusCode.UNSET), (503, StatusCode.ERROR)])
