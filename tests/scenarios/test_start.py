@@ -138,7 +138,14 @@ print(by)
 
 @pytest.mark.parametrize(
     "asked",
-    ["GET /nowhere acme 404", "POST /a acme 405", "GET /a/ acme 307", "GET /a nobody 404", "GET /sick acme 503"],
+    [
+        "GET /nowhere acme 404",
+        "POST /a acme 405",
+        "GET /a/ acme 307",
+        "GET /a nobody 404",
+        "GET /sick acme 503",
+        "PUT /health/live acme 405",
+    ],
 )
 def test_the_first_refusal_loads_what_it_needs_beside_the_loop(tmp_path: Path, asked: str) -> None:
     (tmp_path / "loading.py").write_text(LOADING)

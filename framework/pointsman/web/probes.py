@@ -65,6 +65,7 @@ class Probes:
         else:
             from pointsman.web.problems import problem_of
 
+            await starlette.loaded()
             refusal = starlette.exceptions.HTTPException(405, headers={"Allow": ", ".join(METHODS)})
             await problem_of(refusal, instance=scope["path"])(scope, receive, send)
 
