@@ -56,7 +56,7 @@ def _found(name: str) -> ModuleSpec:
     if not parent or parent in sys.modules:
         spec = find_spec(name)
     else:
-        spec = PathFinder.find_spec(name, _found(parent).submodule_search_locations)
+        spec = PathFinder.find_spec(name, _found(parent).submodule_search_locations or ())  # unsaid: all of sys.path
     if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     return spec

@@ -97,7 +97,7 @@ def test_what_was_imported_before_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["no_such_package", "no_such_package.module", "a_shop.nothing", "a_shop.wares.nothing"]
+    "name", ["no_such_package", "no_such_package.module", "a_shop.nothing", "a_shop.wares.nothing", "a_shop.wares.json"]
 )
 @pytest.mark.usefixtures("shop")
 def test_what_is_not_there_is_missed(name: str) -> None:
