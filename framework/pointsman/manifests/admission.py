@@ -74,12 +74,14 @@ class Gate:
         Raises:
             DestinationForbidden: It was not; a private one needs a grant of its own.
         """
+        from pointsman.manifests.destinations import is_granted
+
         granted, name = (
             (self.private_destinations, "trust.private_destinations")
             if destination.private
             else (self.destinations, "trust.destinations")
         )
-        if not any(pattern.covers(destination) for pattern in granted):
+        if not is_granted(destination, granted):
             raise DestinationForbidden(
                 f"{where}: expected a destination of {name}, found {destination}.",
                 hint=f"Add it to {name} in the image's settings, if the manifest may lead there.",
@@ -269,12 +271,10 @@ def _check_values(where: str, provider: str, values: Values, gate: Gate) -> None
 
 
 def _check_destination(place: str, name: str, text: str, gate: Gate) -> None:
-    from pointsman.manifests.destinations import names_destination, parse_destinations
+    from pointsman.manifests.destinations import destinations_in
 
-    if not names_destination(name, text):
-        return
     try:
-        destinations = parse_destinations(text, name)
+        destinations = destinations_in(text, name)
     except DestinationForbidden as error:
         raise DestinationForbidden(f"{place}: {error.message}", hint=error.hint) from error
     for destination in destinations:

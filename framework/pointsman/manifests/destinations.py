@@ -17,7 +17,7 @@ import msgspec
 from pointsman.errors import ConfigurationError, DestinationForbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -73,6 +73,11 @@ class Destination(msgspec.Struct, frozen=True):
         if address is not None:
             return is_private_address(address)
         return bool(self.host) and ("." not in self.host or self.host.rpartition(".")[2] in PRIVATE_NAMES)
+
+    @property
+    def named(self) -> bool:
+        """Whether the host is a name, of which only resolving tells where it is."""
+        return bool(self.host) and _address(self.host) is None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -171,6 +176,20 @@ def parse_destinations(text: str, field: str = "") -> tuple[Destination, ...]:
     return tuple(_read_url(f"any://{text}", scheme=""))
 
 
+def destinations_in(text: str, field: str = "") -> tuple[Destination, ...]:
+    """Return every place that a setting leads to; none where neither its name nor its text says that it leads anywhere.
+
+    Raises:
+        DestinationForbidden: It leads somewhere, and could be read in more than one way.
+    """
+    return parse_destinations(text, field) if names_destination(field, text) else ()
+
+
+def is_granted(destination: Destination, patterns: Iterable[Pattern]) -> bool:
+    """Tell whether a place is one of those granted."""
+    return any(pattern.covers(destination) for pattern in patterns)
+
+
 def is_private_address(address: Address) -> bool:
     """Tell whether an address is loopback, link-local, private, shared, reserved or multicast: not the internet's.
 
@@ -200,8 +219,7 @@ def _read_query(query: str) -> Iterator[Destination]:
     """A query names hosts too: ``postgresql://db/notes?host=elsewhere``."""
     for pair in re.split("[&;]", query):
         name, _, value = (unquote(part) for part in pair.partition("="))
-        if names_destination(name, value):
-            yield from parse_destinations(value, name)
+        yield from destinations_in(value, name)
 
 
 def _path(text: str) -> str:

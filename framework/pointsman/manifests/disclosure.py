@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from pointsman.errors import DestinationForbidden
-from pointsman.manifests.destinations import Pattern, names_destination, parse_destinations
+from pointsman.manifests.admission import field_of
+from pointsman.manifests.destinations import Pattern, destinations_in, is_granted
 from pointsman.manifests.schema import Manifest
 from pointsman.resolution.contribution import Layered
 from pointsman.resolution.listing import distinct_of
@@ -83,11 +84,9 @@ def _check_field(provider: str, name: str, value: object, granted: tuple[Pattern
     if _STEERING_FIELD.search(name):
         raise _refusal(provider, name)
     for path, text in walk(value, (name,)):
-        field = next((part for part in reversed(path) if isinstance(part, str)), name)
-        if names_destination(field, text) and not _SECRET.search(text):
-            for destination in parse_destinations(text, field):
-                if not any(pattern.covers(destination) for pattern in granted):
-                    raise _refusal(provider, name)
+        places = () if _SECRET.search(text) else destinations_in(text, field_of(path))
+        if not all(is_granted(place, granted) for place in places):
+            raise _refusal(provider, name)
 
 
 def _refusal(provider: str, name: str) -> DestinationForbidden:

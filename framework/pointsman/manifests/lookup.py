@@ -17,13 +17,7 @@ from msgspec.structs import replace
 
 from pointsman.errors import DestinationForbidden, ProviderUnavailable
 from pointsman.manifests.admission import Patterns, field_of, keys_in
-from pointsman.manifests.destinations import (
-    Address,
-    Destination,
-    is_private_address,
-    names_destination,
-    parse_destinations,
-)
+from pointsman.manifests.destinations import Address, Destination, destinations_in, is_granted, is_private_address
 from pointsman.resolution.template import walk
 
 Resolve: TypeAlias = Callable[[str], Awaitable[Collection[Address]]]
@@ -54,25 +48,29 @@ async def check_addresses(
         DestinationForbidden: One does.
         ProviderUnavailable: A name cannot be resolved, so that nobody can tell.
     """
-    for place in set(_places(values)):
-        if _is_name(place) and not any(pattern.covers(place) for pattern in private):
-            try:
-                addresses = await resolve(place.host)
-            except OSError as error:
-                raise ProviderUnavailable(
-                    f"{where}: expected an address of {place.host}, found none.",
-                    hint="Where only a proxy can tell, add the name to trust.private_destinations, too.",
-                ) from error
-            for address in filter(is_private_address, addresses):
-                _check_address(replace(place, host=str(address)), place.host, private, where)
+    unsure = [place for place in dict.fromkeys(_places(values)) if place.named and not is_granted(place, private)]
+    known = {host: await _resolved(host, where, resolve) for host in dict.fromkeys(place.host for place in unsure)}
+    for place in unsure:
+        for address in filter(is_private_address, known[place.host]):
+            if not is_granted(replace(place, host=str(address)), private):
+                raise _forbidden(place.host, address, where)
 
 
-def _check_address(place: Destination, name: str, private: Patterns, where: str) -> None:
-    if not any(pattern.covers(place) for pattern in private):
-        raise DestinationForbidden(
-            f"{where}: expected {name} to lead out of this network, found the address {place.host}.",
-            hint="Add the name or the address to trust.private_destinations in the image's settings, if it may.",
-        )
+def _forbidden(host: str, address: Address, where: str) -> DestinationForbidden:
+    return DestinationForbidden(
+        f"{where}: expected {host} to lead out of this network, found the address {address}.",
+        hint="Add the name or the address to trust.private_destinations in the image's settings, if it may.",
+    )
+
+
+async def _resolved(host: str, where: str, resolve: Resolve) -> Collection[Address]:
+    try:
+        return await resolve(host)
+    except OSError as error:
+        raise ProviderUnavailable(
+            f"{where}: expected an address of {host}, found none.",
+            hint="Where only a proxy can tell, add the name to trust.private_destinations, too.",
+        ) from error
 
 
 def _places(values: Mapping[str, Any]) -> Iterator[Destination]:
@@ -80,14 +78,5 @@ def _places(values: Mapping[str, Any]) -> Iterator[Destination]:
     texts = [("", key) for key in keys_in(values)]
     texts += [(field_of(path), text) for path, text in walk(values)]
     for name, text in texts:
-        if "${" not in text and names_destination(name, text):
-            yield from parse_destinations(text, name)
-
-
-def _is_name(place: Destination) -> bool:
-    """Whether only resolving tells where it is; an address was judged when the manifest was admitted."""
-    try:
-        ipaddress.ip_address(place.host)
-    except ValueError:
-        return bool(place.host)
-    return False
+        if "${" not in text:
+            yield from destinations_in(text, name)

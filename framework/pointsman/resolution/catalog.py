@@ -269,24 +269,24 @@ class Catalog:
 
     def provider_settings(self, candidate: Candidate, tenant: str | None) -> Mapping[str, Any]:
         """Return a provider's settings for a tenant, unrendered, merged by layers, per top-level key."""
-        return {key: value for layer in self._layers(candidate, tenant) for key, value in layer.items()}
+        return {key: value for values, _ in self._layers(candidate, tenant) for key, value in values.items()}
 
     def foreign_settings(self, candidate: Candidate, tenant: str | None) -> Mapping[str, Any]:
         """Return those of `provider_settings` that the manifest says, and no higher layer."""
-        everyone, image, its, image_for_it, given = self._layers(candidate, tenant)
-        own = {**image_for_it, **given}
-        return {
-            **{key: value for key, value in everyone.items() if key not in image and key not in own},
-            **{key: value for key, value in its.items() if key not in own},
-        }
+        layers = self._layers(candidate, tenant)
+        highest = {key: (value, foreign) for values, foreign in layers for key, value in values.items()}
+        return {key: value for key, (value, foreign) in highest.items() if foreign}
 
-    def _layers(self, candidate: Candidate, tenant: str | None) -> tuple[Mapping[str, Any], ...]:
-        """Return what manifest and image say for everyone, what they say for the tenant, and what a test gives."""
+    def _layers(self, candidate: Candidate, tenant: str | None) -> Iterator[tuple[Mapping[str, Any], bool]]:
+        """Yield what each layer says, the lowest first, and whether it is the manifest's."""
         name = (candidate.domain, candidate.key, candidate.provider)
-        sources = self.manifest.provider_settings, self.settings.provider_settings
-        everyone = (source.everyone for source in sources)
-        its = (_NO_VALUES if tenant is None else source.tenants.get(tenant, _NO_VALUES) for source in sources)
-        return tuple(values.get(name, _NO_SETTINGS) for values in (*everyone, *its, self.given))
+        sources = (self.manifest.provider_settings, True), (self.settings.provider_settings, False)
+        for said, foreign in sources:
+            yield said.everyone.get(name, _NO_SETTINGS), foreign
+        if tenant is not None:
+            for said, foreign in sources:
+                yield said.tenants.get(tenant, _NO_VALUES).get(name, _NO_SETTINGS), foreign
+        yield self.given.get(name, _NO_SETTINGS), False
 
     def dangling(self) -> tuple[Dangling, ...]:
         """Return every selection that names a provider which nobody registers, highest layer first."""

@@ -37,6 +37,7 @@ async def look(values: dict[str, Any], zone: Zone, *private: str) -> list[str]:
 async def test_names_that_lead_out_of_the_network_pass_each_asked_once() -> None:
     values = {
         "base_url": "https://api.example.com/v1",
+        "token_url": "https://api.example.com/token",
         "brokers": "redis://a.example.net:6379,b.example.net:6380",
         "spare": {"endpoint": ["https://api.example.com/v1"]},
         "https://keys.example.org": 1,
