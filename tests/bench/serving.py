@@ -240,23 +240,24 @@ def _note(more: str = "") -> str:
     return f"server CPU a request, uvicorn with {HTTP} on asyncio{more}"
 
 
+def _compared(size: Size, request: bytes, ours: str, base: str, *others: str) -> Figures:
+    note = _note(counted(size, (base, ours), request))
+    return Figures(_costs(size, (ours, base, *others), request), ours, (base,), "s", note)
+
+
 def _hello(size: Size) -> Figures:
-    peers = ("own", "starlette", "fastapi", "litestar", "blacksheep", "svcs", "wireup", "dishka")
-    note = _note(counted(size, ("starlette", "own"), HELLO))
-    return Figures(_costs(size, peers, HELLO), "own", ("starlette",), "s", note)
+    peers = ("fastapi", "litestar", "blacksheep", "svcs", "wireup", "dishka")
+    return _compared(size, HELLO, "own", "starlette", *peers)
 
 
 def _inner(size: Size) -> Figures:
-    note = _note(counted(size, ("starlette", "inner"), HELLO))
-    return Figures(_costs(size, ("inner", "starlette"), HELLO), "inner", ("starlette",), "s", note)
+    return _compared(size, HELLO, "inner", "starlette")
 
 
 def _typed(size: Size) -> Figures:
     if not importlib.util.find_spec("fastapi"):
         raise NotMeasuredError("fastapi is not installed")
-    peers = ("typed", "fastapi_typed", "fastapi_typed_in_a_thread")
-    note = _note(counted(size, peers[1::-1], ITEM))
-    return Figures(_costs(size, peers, ITEM), "typed", ("fastapi_typed",), "s", note)
+    return _compared(size, ITEM, "typed", "fastapi_typed", "fastapi_typed_in_a_thread")
 
 
 def _seen(size: Size, factory: str) -> Figures:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from pointsman.runtime.sources.merging import compile_settings
 from tests.bench.fleet import found
+from tests.programs import python
 from tests.scenarios.shell import PATIENCE_S, answered, ended, free_port, running
 
 SERVICE = """
@@ -76,11 +76,12 @@ def test_what_a_start_did_not_load_is_loaded_by_the_request_that_needs_it(tmp_pa
 
 
 LOADING = """
-import asyncio, sys, threading
+import asyncio, os, sys, threading
 
 from pointsman import Candidate, Pointsman
 from pointsman.errors import ProviderUnavailable
 from pointsman.runtime.settings import Settings
+from pointsman.testing import serving
 
 app = Pointsman(Settings.load(tenants={"acme": {}}), include=[Candidate("service", "a", "one", dict)])
 
@@ -95,39 +96,18 @@ async def sick() -> str:
     raise ProviderUnavailable("out of reach")
 
 
-async def ask(method: str, path: str, tenant: str) -> int:
-    sent = []
-
-    async def receive():
-        return {"type": "http.request"}
-
-    async def send(message):
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [(b"host", b"x"), (b"x-tenant-id", tenant.encode())], "root_path": "", "scheme": "http",
-        "http_version": "1.1", "client": None, "server": ("x", 80), "asgi": {"version": "3.0"}, "state": {},
-    }
-    await app(scope, receive, send)
-    return sent[0]["status"]
-
-
 def imported(event: str, what: tuple) -> None:
     if event == "import" and what[0].partition(".")[0] == "starlette":
         by.add(threading.current_thread() is threading.main_thread())
 
 
 async def main() -> None:
-    asking, messages = asyncio.Queue(), asyncio.Queue()
-    life = asyncio.create_task(app({"type": "lifespan", "state": {}}, asking.get, messages.put))
-    await asking.put({"type": "lifespan.startup"})
-    assert (await messages.get())["type"] == "lifespan.startup.complete"
-    assert await ask("GET", "/a", "acme") == 200
-    sys.addaudithook(imported)
-    assert await ask(*sys.argv[1:4]) == int(sys.argv[4])
-    await asking.put({"type": "lifespan.shutdown"})
-    await life
+    method, path, tenant, status = os.environ["ASKED"].split()
+    async with serving(app) as client:
+        assert (await client.get("/a", headers={"x-tenant-id": "acme"})).text == "a"
+        sys.addaudithook(imported)
+        answer = await client.request(method, path, headers={"x-tenant-id": tenant})
+        assert answer.status_code == int(status)
 
 
 by = set()
@@ -148,11 +128,7 @@ print(by)
     ],
 )
 def test_the_first_refusal_loads_what_it_needs_beside_the_loop(tmp_path: Path, asked: str) -> None:
-    (tmp_path / "loading.py").write_text(LOADING)
-    environ = {"PYTHONPATH": str(Path("framework").resolve())}
-    command = [sys.executable, "loading.py", *asked.split()]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (0, "{False}\n"), done.stderr
+    assert python(LOADING, ASKED=asked, POINTSMAN_SETTINGS=str(tmp_path)).stdout == "{False}\n"
 
 
 def test_a_replica_that_follows_a_fleet_from_compiled_settings_loads_what_reading_takes(tmp_path: Path) -> None:
