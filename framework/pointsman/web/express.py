@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from pointsman.observability.context import CURRENT, UNTRACED, RequestContext
+from pointsman.observability.context import CURRENT, RequestContext
 from pointsman.observability.tracing import rename
 from pointsman.runtime.access import Components
 from pointsman.web import starlette
@@ -136,8 +136,7 @@ class Express:
         token = CURRENT.set(RequestContext(asker.tenant or "", snapshot.label, scope["headers"]))
         try:
             scope["router"], scope["route"], scope["endpoint"] = served.router, served.route, endpoint
-            if UNTRACED not in scope:
-                rename(served.span)
+            rename(served.span)
             try:
                 if bundle is not None:
                     result = await endpoint.call(*bundle.values)

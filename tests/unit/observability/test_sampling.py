@@ -30,7 +30,7 @@ from pointsman.errors import ProviderUnavailable
 from pointsman.observability.context import CURRENT, UNTRACED, RequestContext, current_trace, parse_traceparent
 from pointsman.observability.exporting import Let
 from pointsman.observability.sampling import instrumented, is_sampled
-from pointsman.observability.tracing import rename
+from pointsman.observability.tracing import rename, span
 from pointsman.testing import serving
 from tests.programs import python
 
@@ -157,6 +157,23 @@ async def test_the_span_of_an_application_behind_us_is_named_by_its_route(
     (recorded,) = [one for one in spans.get_finished_spans() if one.kind is SpanKind.SERVER]
     assert recorded.name == name
     assert (recorded.attributes or {}).get("http.route", "") == name.removeprefix("GET").strip()
+
+
+@pytest.mark.parametrize("path", ["/notes/{note_id}", "/notes/{note_id:int}"])
+async def test_a_span_that_somebody_else_has_opened_is_named_though_no_trace_begins_here(
+    spans: InMemorySpanExporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = Pointsman()
+
+    @app.get(path)
+    async def note(note_id: int) -> int:
+        return note_id
+
+    async with serving(app):
+        with span("outer"):
+            await instrumented(app, 0.0)({**scope_of("/notes/7"), "raw_path": b"/notes/7"}, receive, send)
+    assert names(spans) == [f"GET {path}"]
 
 
 async def test_the_span_of_a_websocket_behind_us_is_named_by_its_route(spans: InMemorySpanExporter) -> None:
