@@ -62,6 +62,8 @@ async def test_the_surroundings_of_a_process_are_its_own() -> None:
     assert (around.secret_epoch("any"), around.scrub("text"), around.tell("event", any=1)) == (0, "text", None)
     assert around.now().tzinfo is not None
     assert "PATH" in around.environ
+    with pytest.raises(ConfigurationError, match="service/a=one: expected settings of the image alone"):
+        await around.look_again({"url": "https://example.com"}, "service/a=one")
 
 
 # --- activate ---
